@@ -1,0 +1,28 @@
+/**
+ * The core's time: microseconds since the Unix epoch as an integer (exact in a double until the year 2255). Timestamps cross
+ * the border as strings and become Micros here; a Micros never travels without the clock that it was read from.
+ */
+export type Micros = number
+
+export const SECOND: Micros = 1_000_000
+export const MILLISECOND: Micros = 1_000
+
+const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/
+
+/** Parses an RFC 3339 time (any number of decimals up to nine, cut to microseconds). Undefined where the text is no such time. */
+export function parseTime(text: string | undefined): Micros | undefined {
+  if (text === undefined) return undefined
+  const match = RFC3339.exec(text)
+  if (match === null) return undefined
+  const [, base, fraction = '', zone] = match
+  const millis = Date.parse(`${base}${zone}`)
+  if (Number.isNaN(millis)) return undefined
+  return millis * MILLISECOND + Number(fraction.padEnd(6, '0').slice(0, 6))
+}
+
+/** Writes Micros as RFC 3339 in UTC with six decimals, the form of every time in a record. */
+export function formatTime(at: Micros): string {
+  const seconds = Math.floor(at / SECOND)
+  const micros = at - seconds * SECOND
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(micros).padStart(6, '0')}Z`
+}

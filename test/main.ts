@@ -1,0 +1,92 @@
+/**
+ * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
+ * The suites and what they need: unit, replay (nothing but Node) · cluster, apiserver, e2e (Linux, root, Go; see README).
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+const SUITES = ['check', 'unit', 'replay', 'cluster', 'apiserver', 'e2e'] as const
+type Suite = (typeof SUITES)[number]
+interface Result {
+  suite: Suite
+  passed: number
+  failed: number
+  seconds: number
+}
+
+const root = resolve(import.meta.dirname, '..')
+const out = join(root, 'out', 'test')
+
+function run(command: string, args: string[]): Promise<number> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit' })
+    child.on('error', fail)
+    child.on('exit', (code, signal) => done(code ?? (signal ? 1 : 0)))
+  })
+}
+
+/** Types, lint, dead code and stale generated files count as one test. */
+async function check(): Promise<{ passed: number; failed: number }> {
+  const code = await run(process.execPath, [join(root, 'test/check.ts')])
+  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+async function vitest(suite: Suite, filters: string[]): Promise<{ passed: number; failed: number }> {
+  const report = join(out, `${suite}.json`)
+  rmSync(report, { force: true })
+  const code = await run(process.execPath, [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    `--config=${join(root, 'test/vitest.config.ts')}`,
+    `--root=${root}`,
+    `--project=${suite}`,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...filters,
+  ])
+  let counts = { numPassedTests: 0, numFailedTests: 0, numTotalTests: 0, numFailedTestSuites: 0 }
+  try {
+    counts = { ...counts, ...(JSON.parse(readFileSync(report, 'utf8')) as typeof counts) }
+  } catch {
+    return { passed: 0, failed: 1 }
+  }
+  const skipped = counts.numTotalTests - counts.numPassedTests - counts.numFailedTests
+  if (skipped > 0) console.error(`${suite}: ${skipped} tests did not run; a test that does not run counts as failed`)
+  let failed = counts.numFailedTests + (filters.length > 0 ? 0 : skipped)
+  // A file that fails to load, a hook that fails or an unhandled error has no failed test of its own.
+  if (failed === 0 && code !== 0) failed = Math.max(1, counts.numFailedTestSuites)
+  if (failed === 0 && counts.numPassedTests === 0) failed = 1
+  return { passed: counts.numPassedTests, failed }
+}
+
+const separator = process.argv.indexOf('--')
+const words = process.argv.slice(2, separator === -1 ? undefined : separator)
+const filters = separator === -1 ? [] : process.argv.slice(separator + 1)
+const unknown = words.filter((word) => !(SUITES as readonly string[]).includes(word))
+if (unknown.length > 0) {
+  console.error(`unknown suite ${unknown.join(', ')}: choose from ${SUITES.join(', ')} (none: all), then -- FILTER…`)
+  process.exit(2)
+}
+const chosen = words.length === 0 ? SUITES : SUITES.filter((suite) => words.includes(suite))
+
+mkdirSync(out, { recursive: true })
+const results: Result[] = []
+for (const suite of chosen) {
+  const start = performance.now()
+  console.log(`\n=== ${suite}`)
+  const counts = suite === 'check' ? await check() : await vitest(suite, filters)
+  results.push({ suite, ...counts, seconds: (performance.now() - start) / 1000 })
+}
+console.log('\nsuite        passed  failed  seconds')
+for (const { suite, passed, failed, seconds } of results) {
+  console.log(
+    `${suite.padEnd(12)} ${String(passed).padStart(6)}  ${String(failed).padStart(6)}  ${seconds.toFixed(1).padStart(7)}`,
+  )
+}
+const passed = results.reduce((sum, result) => sum + result.passed, 0)
+const failed = results.reduce((sum, result) => sum + result.failed, 0)
+writeFileSync(join(out, 'summary.json'), JSON.stringify({ passed, failed, suites: results }, null, 2))
+console.log(`\n${passed} passed, ${failed} failed`)
+process.exitCode = failed > 0 ? 1 : 0
