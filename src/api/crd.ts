@@ -1,0 +1,232 @@
+/**
+ * From a zod schema to a CustomResourceDefinition that the API server takes without a warning: a structural schema in which
+ * every string, number and list is bounded (a bound is what the cost of a CEL rule is estimated from). What cannot be
+ * expressed, and what has no bound or no description, is an error here and not a surprise at the first `kubectl apply`.
+ */
+import { z } from 'zod'
+import { GROUP, podTerminationSchema, VERSION } from './pod-termination.ts'
+
+interface Column {
+  name: string
+  type: 'string' | 'integer' | 'date'
+  jsonPath: string
+  description: string
+  /** 1: only with `-o wide`. */
+  priority?: 1
+}
+
+/** What a kind is besides its schema. */
+export interface CustomResource {
+  /** The file in src/api that holds the schema. */
+  file: string
+  kind: string
+  plural: string
+  shortName: string
+  schema: z.ZodObject
+  columns: readonly Column[]
+  /** For `kubectl get --field-selector` and watches; the API server allows eight. */
+  selectableFields: readonly string[]
+}
+
+const podTermination: CustomResource = {
+  file: 'pod-termination.ts',
+  kind: 'PodTermination',
+  plural: 'podterminations',
+  shortName: 'pterm',
+  schema: podTerminationSchema,
+  columns: [
+    { name: 'Pod', type: 'string', jsonPath: '.pod.name', description: 'Name of the pod.' },
+    { name: 'Outcome', type: 'string', jsonPath: '.outcome', description: 'How the pod ended.' },
+    { name: 'Cause', type: 'string', jsonPath: '.cause.type', description: 'Who ended the pod.' },
+    { name: 'Grace', type: 'integer', jsonPath: '.pod.graceSeconds', description: 'Grace period, in seconds.' },
+    { name: 'Took', type: 'string', jsonPath: '.took', description: 'From the start of the termination to its end.' },
+    { name: 'Findings', type: 'string', jsonPath: '.summary', description: 'The gravest finding and the number of others.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age of the record.' },
+    { name: 'State', type: 'string', jsonPath: '.state', description: 'Terminating, Overdue or Complete.', priority: 1 },
+    {
+      name: 'Workload',
+      type: 'string',
+      jsonPath: '.pod.workload.name',
+      description: 'What the pod belonged to.',
+      priority: 1,
+    },
+    { name: 'Node', type: 'string', jsonPath: '.pod.node', description: 'Node that the pod ran on.', priority: 1 },
+    {
+      name: 'Pod Namespace',
+      type: 'string',
+      jsonPath: '.pod.namespace',
+      description: "Namespace of the pod, which is not the record's where that namespace was being deleted.",
+      priority: 1,
+    },
+  ],
+  selectableFields: [
+    '.pod.name',
+    '.pod.namespace',
+    '.pod.uid',
+    '.pod.node',
+    '.pod.workload.name',
+    '.outcome',
+    '.state',
+    '.cause.type',
+  ],
+}
+
+/** Every kind that is generated, in the order of the files. */
+export const RESOURCES: readonly CustomResource[] = [podTermination]
+
+/** The part of a structural schema that the kinds of this project use. */
+export interface StructuralSchema {
+  description?: string
+  type?: 'object' | 'array' | 'string' | 'integer' | 'boolean'
+  format?: string
+  enum?: string[]
+  minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  pattern?: string
+  minItems?: number
+  maxItems?: number
+  required?: string[]
+  properties?: Record<string, StructuralSchema>
+  items?: StructuralSchema
+  'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set'
+  'x-kubernetes-list-map-keys'?: string[]
+  'x-kubernetes-validations'?: Record<string, string>[]
+}
+
+/** In the order in which they are written: what a reader asks first comes first. */
+const KEYWORDS = [
+  'description',
+  'type',
+  'format',
+  'enum',
+  'minimum',
+  'maximum',
+  'minLength',
+  'maxLength',
+  'pattern',
+  'minItems',
+  'maxItems',
+  'x-kubernetes-list-type',
+  'x-kubernetes-list-map-keys',
+  'x-kubernetes-validations',
+  'required',
+  'properties',
+  'items',
+] as const satisfies readonly (keyof StructuralSchema)[]
+
+const INT32 = { min: -2147483648, max: 2147483647 }
+
+/**
+ * The structural schema of a zod object, without apiVersion, kind and metadata.
+ * Throws an Error that names the field where the schema cannot be said in Kubernetes' terms or leaves something unbounded.
+ */
+export function structuralSchema(schema: z.ZodObject, name: string): StructuralSchema {
+  const json = z.toJSONSchema(schema, {
+    target: 'openapi-3.0',
+    io: 'input',
+    reused: 'inline',
+    cycles: 'throw',
+    unrepresentable: 'throw',
+    override: ({ jsonSchema }) => {
+      // zod gives a date-time both its format and a pattern of 300 characters; the API server checks the format itself.
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern
+      if (jsonSchema.properties !== undefined) delete jsonSchema.additionalProperties
+      if (jsonSchema.type === 'integer') {
+        const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = jsonSchema
+        jsonSchema.format = minimum >= INT32.min && maximum <= INT32.max ? 'int32' : 'int64'
+      }
+    },
+  })
+  // zod's type is all of JSON Schema; checked() refuses every keyword that StructuralSchema does not have.
+  return checked(json as StructuralSchema, name)
+}
+
+/** Checks one node and those below it and returns them with their keywords in order. */
+function checked(node: StructuralSchema, path: string): StructuralSchema {
+  const unknown = Object.keys(node).filter((key) => !(KEYWORDS as readonly string[]).includes(key))
+  if (unknown.length > 0) throw new Error(`${path}: ${unknown.join(', ')} cannot stand in a structural schema`)
+  const need = (present: boolean, what: string) => {
+    if (!present) throw new Error(`${path}: ${what}`)
+  }
+  need(node.description !== undefined || path.endsWith('[]'), 'has no description')
+  switch (node.type) {
+    case 'object':
+      need(node.properties !== undefined, 'an object needs its properties named')
+      break
+    case 'array':
+      need(node.maxItems !== undefined && node.items !== undefined, 'a list needs items and maxItems')
+      need(node['x-kubernetes-list-type'] !== undefined, 'a list needs x-kubernetes-list-type')
+      break
+    case 'string':
+      need(node.enum !== undefined || node.maxLength !== undefined, 'a string needs maxLength')
+      break
+    case 'integer':
+      need(node.minimum !== undefined && node.maximum !== undefined, 'an integer needs minimum and maximum')
+      break
+    case 'boolean':
+      break
+    default:
+      throw new Error(`${path}: type ${node.type ?? '(none, or a union)'} cannot stand in a structural schema`)
+  }
+  const ordered: Record<string, unknown> = {}
+  for (const key of KEYWORDS) if (node[key] !== undefined) ordered[key] = node[key]
+  if (node.properties !== undefined) {
+    ordered.properties = Object.fromEntries(
+      Object.entries(node.properties).map(([name, property]) => [name, checked(property, `${path}.${name}`)]),
+    )
+  }
+  if (node.items !== undefined) ordered.items = checked(node.items, `${path}[]`)
+  return ordered
+}
+
+/** The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind, as a plain object. */
+export function customResourceDefinition(resource: CustomResource): Record<string, unknown> {
+  const {
+    description,
+    'x-kubernetes-validations': rules,
+    required,
+    properties,
+  } = structuralSchema(resource.schema, resource.kind)
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${resource.plural}.${GROUP}`, labels: { 'app.kubernetes.io/name': 'gracewatch' } },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        kind: resource.kind,
+        listKind: `${resource.kind}List`,
+        plural: resource.plural,
+        singular: resource.kind.toLowerCase(),
+        shortNames: [resource.shortName],
+        categories: ['gracewatch'],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          additionalPrinterColumns: resource.columns,
+          selectableFields: resource.selectableFields.map((jsonPath) => ({ jsonPath })),
+          schema: {
+            openAPIV3Schema: {
+              description,
+              type: 'object',
+              ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules }),
+              required,
+              properties: {
+                apiVersion: { type: 'string', description: 'Version of the schema of this object.' },
+                kind: { type: 'string', description: 'Kind of this object.' },
+                metadata: { type: 'object' },
+                ...properties,
+              },
+            },
+          },
+        },
+      ],
+    },
+  }
+}
