@@ -1,0 +1,189 @@
+/**
+ * Reads the settings of src/settings.ts. A flag goes before its environment variable, that before the default; an empty value
+ * counts as not given. This is the only file that reads the environment.
+ */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { z } from 'zod'
+import { ENV_PREFIX, envName, helpText, type Key, namespaceList, ROWS, type SETTINGS, type Setting } from './settings.ts'
+
+const SERVICE_ACCOUNT_NAMESPACE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The API server's address as the kubelet gives it to every pod. */
+export interface InClusterAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** All settings, checked. Names that end in Ms are whole milliseconds. */
+export type Config = Readonly<{ [K in Key]: z.output<(typeof SETTINGS)[K]['schema']> }> & {
+  /** Where to connect if there is no kubeconfig. */
+  readonly inCluster: InClusterAddress | undefined
+}
+
+/** Warnings and problems are sentences. */
+export type ParsedConfig =
+  | { readonly config: Config; readonly warnings: readonly string[] }
+  /** All that is wrong. */
+  | { readonly problems: readonly string[] }
+  /** The text to print. */
+  | { readonly help: string }
+
+const quote = (text: string) => `"${text}"`
+const isBoolean = (row: Setting) => row.value === 'BOOL'
+
+/**
+ * Reads flags and environment. Only what the operating system says of this pod (its namespace file, its host name) is read
+ * beside the two arguments; `readText` gives undefined for a file that is not there.
+ */
+export function parseConfig(
+  argv: readonly string[] = process.argv.slice(2),
+  env: Environment = process.env,
+  readText: (path: string) => string | undefined = readOptional,
+): ParsedConfig {
+  if (argv.includes('--help') || argv.includes('-h')) return { help: helpText() }
+  const problems: string[] = []
+  const given = readFlags(argv, problems)
+  const computed: Partial<Record<Key, string | undefined>> = {
+    namespace: readText(SERVICE_ACCOUNT_NAMESPACE)?.trim(),
+    podName: hostname(),
+  }
+  const values: Partial<Record<Key, unknown>> = {}
+  for (const [key, row] of ROWS) {
+    const flag = given.get(row.flag) ?? ''
+    const variable = env[envName(row.flag)] ?? ''
+    const [text, where] = flag !== '' ? [flag, `--${row.flag}`] : [variable, envName(row.flag)]
+    const parsed = row.schema.safeParse(text !== '' ? text : computed[key] || row.fallback)
+    if (parsed.success) values[key] = parsed.data
+    else problems.push(`${where}=${quoteIfNeeded(text)}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`)
+  }
+  problems.push(...contradictions(values as Partial<Config>)) // each value came from its own row's schema
+  const inCluster = inClusterAddress(env)
+  if (!given.get('kubeconfig') && !env[envName('kubeconfig')] && inCluster === undefined)
+    problems.push('not in a cluster (KUBERNETES_SERVICE_HOST is not set) and no kubeconfig: write --kubeconfig=FILE')
+  if (problems.length > 0) return { problems }
+  const config = Object.freeze({ ...values, inCluster }) as Config // every row has put its value
+  return { config, warnings: unknownVariables(env) }
+}
+
+function inClusterAddress(env: Environment): InClusterAddress | undefined {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env
+  return host ? Object.freeze({ host, port: Number(port || 443) }) : undefined
+}
+
+function readFlags(argv: readonly string[], problems: string[]): Map<string, string> {
+  const rows = new Map(ROWS.map(([, row]) => [row.flag, row]))
+  const given = new Map<string, string>()
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index] ?? ''
+    const match = /^--([^=]+)(?:=(.*))?$/s.exec(word)
+    if (match === null) {
+      problems.push(`unexpected argument ${quote(word)}: settings are given as --name=value (see --help)`)
+      continue
+    }
+    const [, name = '', inline] = match
+    const row = rows.get(name)
+    if (row === undefined) {
+      const meant = flagMeant(name, rows)
+      problems.push(`unknown flag --${name}: ${meant?.advice ?? 'see --help for those there are'}`)
+      // The value of a misspelt flag is no argument of its own.
+      if (inline === undefined && meant?.row.value !== 'BOOL' && argv[index + 1]?.startsWith('-') === false) index++
+      continue
+    }
+    let value = inline
+    const next = argv[index + 1]
+    if (value === undefined && isBoolean(row)) {
+      value = 'true'
+      if (next === 'true' || next === 'false') {
+        value = next
+        index++
+      }
+    } else if (value === undefined) {
+      if (next === undefined || next.startsWith('--')) {
+        problems.push(`--${name} has no value: write --${name}=${row.value}`)
+        continue
+      }
+      value = next
+      index++
+    }
+    const before = given.get(name)
+    if (before === undefined) given.set(name, value)
+    else if (row.schema === namespaceList) given.set(name, `${before},${value}`)
+    else problems.push(`--${name} is given twice (${quoteIfNeeded(before)} and ${quoteIfNeeded(value)}): leave one`)
+  }
+  return given
+}
+
+function flagMeant(name: string, rows: ReadonlyMap<string, Setting>): { row: Setting; advice: string } | undefined {
+  const negated = name.startsWith('no-') ? rows.get(name.slice(3)) : undefined
+  if (negated !== undefined && isBoolean(negated)) return { row: negated, advice: `write --${negated.flag}=false` }
+  const row = rows.get(nearestOf(name.toLowerCase().replaceAll('_', '-'), [...rows.keys()]) ?? '')
+  return row && { row, advice: `did you mean --${row.flag}?` }
+}
+
+/** What each value allows but both together do not. */
+function contradictions(config: Partial<Config>): string[] {
+  const found: string[] = []
+  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs, maxRecords, maxRecordsPerNamespace } = config
+  if (config.context !== undefined && config.kubeconfig === undefined)
+    found.push('--context is given without --kubeconfig: name the file that has this context, or leave --context out')
+  if (leaseDurationMs !== undefined && leaseDurationMs % 1000 !== 0)
+    found.push('--lease-duration: a Lease holds whole seconds: write 15s, not a part of a second')
+  if (leaseDurationMs !== undefined && renewDeadlineMs !== undefined && renewDeadlineMs >= leaseDurationMs)
+    found.push('--renew-deadline has to be shorter than --lease-duration: the leader must stop before another may start')
+  if (renewDeadlineMs !== undefined && retryPeriodMs !== undefined && retryPeriodMs * 2 > renewDeadlineMs)
+    found.push('--retry-period has to be at most half of --renew-deadline: one failed renewal must not cost the leadership')
+  if (maxRecords !== undefined && maxRecordsPerNamespace !== undefined && maxRecordsPerNamespace > maxRecords)
+    found.push('--records-per-namespace is more than --records-total: raise the total or lower the other')
+  const both = config.namespaces?.filter((name) => config.excludeNamespaces?.includes(name)) ?? []
+  if (both.length > 0)
+    found.push(`${both.map(quote).join(', ')} stands in --namespaces and in --exclude-namespaces: take it out of one`)
+  return found
+}
+
+/** A misspelt variable would be silently without effect. Those that Kubernetes adds for a Service of our name are left out. */
+function unknownVariables(env: Environment): string[] {
+  const known = ROWS.map(([, row]) => envName(row.flag))
+  return Object.keys(env)
+    .filter((name) => name.startsWith(ENV_PREFIX) && !known.includes(name) && !/_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
+    .flatMap((name) => {
+      const nearest = nearestOf(name, known)
+      return nearest === undefined ? [] : [`${name} is no setting and has no effect: did you mean ${nearest}?`]
+    })
+}
+
+/** The candidate with the fewest edits (at most a third of the length), undefined where none is near. */
+function nearestOf(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined
+  let fewest = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    const edits = editDistance(word, candidate)
+    if (edits < fewest) [best, fewest] = [candidate, edits]
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+const quoteIfNeeded = (text: string) => (/^[\w:.,/@%+-]+$/.test(text) ? text : JSON.stringify(text))
+
+function readOptional(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined // not in a pod
+  }
+}
