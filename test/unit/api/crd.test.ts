@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { type CustomResource, customResourceDefinition, RESOURCES, structuralSchema } from '../../../src/api/crd.ts'
+import { FINDINGS, MARKS, podTerminationSchema } from '../../../src/api/pod-termination.ts'
+
+const described = (schema: z.ZodType) => z.object({ field: schema.describe('A field.') }).describe('A kind.')
+
+describe('structuralSchema', () => {
+  it.each<[string, z.ZodType, RegExp]>([
+    ['a string without a bound', z.string(), /^Kind\.field: a string needs maxLength$/],
+    [
+      'a list without a bound',
+      z.array(z.boolean()).meta({ 'x-kubernetes-list-type': 'atomic' }),
+      /^Kind\.field: a list needs items/,
+    ],
+    ['a list without a list type', z.array(z.boolean()).max(3), /^Kind\.field: a list needs x-kubernetes-list-type$/],
+    [
+      'an unbounded string inside a list',
+      z.array(z.string()).max(3).meta({ 'x-kubernetes-list-type': 'atomic' }),
+      /^Kind\.field\[\]: /,
+    ],
+    ['a union', z.union([z.string().max(3), z.boolean()]), /^Kind\.field: anyOf cannot stand/],
+    ['a map', z.record(z.string(), z.string().max(3)), /^Kind\.field: .*additionalProperties.* cannot stand/],
+  ])('refuses %s and names the field', (_, schema, message) => {
+    expect(() => structuralSchema(described(schema), 'Kind')).toThrow(message)
+  })
+
+  it('refuses a field without a description', () => {
+    expect(() => structuralSchema(z.object({ field: z.boolean() }).describe('A kind.'), 'Kind')).toThrow(
+      'Kind.field: has no description',
+    )
+  })
+
+  it('leaves the check of a date-time to its format', () => {
+    const schema = structuralSchema(described(z.iso.datetime({ precision: 6 }).max(32)), 'Kind')
+    expect(schema.properties?.field).toEqual({ description: 'A field.', type: 'string', format: 'date-time', maxLength: 32 })
+  })
+
+  it('gives an integer the format that holds its bounds', () => {
+    const format = (schema: z.ZodType) => structuralSchema(described(schema), 'Kind').properties?.field?.format
+    expect(format(z.int().min(0).max(2147483647))).toBe('int32')
+    expect(format(z.int().min(0).max(2147483648))).toBe('int64')
+    expect(format(z.int())).toBe('int64')
+  })
+
+  it('says what each value of an enum means, in every description that lists them', () => {
+    const schema = structuralSchema(podTerminationSchema, 'PodTermination')
+    const meanings = (text = '') => [...text.matchAll(/^ - (\w+): /gm)].map(([, value]) => value)
+    expect(meanings(schema.properties?.timeline?.items?.properties?.mark?.description)).toEqual([...MARKS])
+    expect(meanings(schema.properties?.findings?.items?.properties?.type?.description)).toEqual(Object.keys(FINDINGS))
+    let lists = 0
+    const walk = (node: typeof schema, path: string) => {
+      const listed = meanings(node.description)
+      if (listed.length > 0 && node.enum !== undefined) {
+        lists++
+        expect(listed, path).toEqual(node.enum)
+      }
+      for (const [name, property] of Object.entries(node.properties ?? {})) walk(property, `${path}.${name}`)
+      if (node.items !== undefined) walk(node.items, `${path}[]`)
+    }
+    walk(schema, '')
+    expect(lists).toBeGreaterThan(8)
+  })
+})
+
+describe('customResourceDefinition', () => {
+  const field = (resource: CustomResource, path: string) => {
+    let node = structuralSchema(resource.schema, resource.kind)
+    for (const part of path.split('.').slice(1)) {
+      const next = node.properties?.[part]
+      if (next === undefined) return undefined
+      node = next
+    }
+    return node
+  }
+
+  it.each(RESOURCES.map((resource) => [resource.kind, resource] as const))(
+    '%s: every path of a column leads to a field',
+    (_, resource) => {
+      for (const { name, jsonPath, type } of resource.columns) {
+        if (jsonPath.startsWith('.metadata.')) continue
+        expect(field(resource, jsonPath)?.type, name).toBe(type)
+      }
+    },
+  )
+
+  it.each(RESOURCES.map((resource) => [resource.kind, resource] as const))(
+    '%s: selectable fields are strings, and eight at most',
+    (_, resource) => {
+      expect(resource.selectableFields.length).toBeLessThanOrEqual(8)
+      for (const path of resource.selectableFields) expect(field(resource, path)?.type, path).toBe('string')
+    },
+  )
+
+  it.each(RESOURCES.map((resource) => [resource.kind, resource] as const))(
+    '%s: the definition is JSON, with nothing undefined in it',
+    (_, resource) => {
+      const definition = customResourceDefinition(resource)
+      expect(JSON.parse(JSON.stringify(definition))).toStrictEqual(definition)
+    },
+  )
+})
