@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
+import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
 import { GROUP } from './pod-termination.ts'
 import { referencePage } from './reference.ts'
@@ -32,6 +33,7 @@ export function generatedFiles(): Map<string, string> {
     resources: RESOURCES.map(({ plural }) => `${plural}.${GROUP}.yaml`),
   }
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
+  files.set('docs/settings.md', settingsPage())
   return files
 }
 
