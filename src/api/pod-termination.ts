@@ -43,6 +43,7 @@ export const STATES = ['Terminating', 'Overdue', 'Complete'] as const
 export const FINDINGS = {
   PreStopOverran: 'Warning',
   PreStopFailed: 'Warning',
+  GraceExhausted: 'Warning',
   StopSignalIgnored: 'Warning',
   StopSignalNotForwarded: 'Warning',
   EndpointReadyAtStopSignal: 'Warning',
@@ -178,9 +179,10 @@ export const endpointSchema = z.object({
 
 export const findingSchema = z.object({
   type: z.enum(FINDING_TYPES).describe(
-    values('What was found.', {
+    values<FindingType>('What was found.', {
       PreStopOverran: 'the preStop hook was still running when the grace period ended.',
       PreStopFailed: 'the kubelet reported that the preStop hook failed.',
+      GraceExhausted: 'the process did not end between its stop signal and the end of the grace period, and was killed.',
       StopSignalIgnored: 'the kernel dropped the stop signal, for PID 1 has no handler for it or ignores it.',
       StopSignalNotForwarded: 'PID 1 did not pass the stop signal on to the processes below it, as npm, yarn and shells do not.',
       EndpointReadyAtStopSignal: 'a Service could still send new traffic to the pod when its stop signal came.',
@@ -201,7 +203,7 @@ export const findingSchema = z.object({
 
 export const markSchema = z.object({
   mark: z.enum(MARKS).describe(
-    values('What happened.', {
+    values<MarkType>('What happened.', {
       Terminating: 'the termination began: the API server took the delete, or the kubelet decided to end the pod.',
       GraceShortened: 'a later delete asked for a shorter grace period.',
       Acknowledged: 'the kubelet had taken the delete in.',
@@ -253,7 +255,7 @@ export const podTerminationSchema = z
       .enum(STATES)
       .optional()
       .describe(
-        values('How far the termination is.', {
+        values<(typeof STATES)[number]>('How far the termination is.', {
           Terminating: 'it runs.',
           Overdue: 'it is past its deadline and not over.',
           Complete: 'it is over; never changes again.',
@@ -262,7 +264,7 @@ export const podTerminationSchema = z
     cause: z
       .object({
         type: z.enum(CAUSES).describe(
-          values('Who ended the pod.', {
+          values<Cause>('Who ended the pod.', {
             Deleted: 'a delete through the API, by a person or a controller.',
             Evicted: 'the kubelet, under pressure on its node.',
             EvictedByAPI: 'the eviction API, as a drain uses it.',
@@ -285,7 +287,7 @@ export const podTerminationSchema = z
       .enum(OUTCOMES)
       .optional()
       .describe(
-        values('How the pod ended: the worst of its main containers. From worst to best:', {
+        values<Outcome>('How the pod ended: the worst of its main containers. From worst to best:', {
           ForcedKill: 'SIGKILL, for the grace period was over.',
           OOMKilled: 'SIGKILL by the kernel, for the memory limit was reached.',
           Killed: 'another SIGKILL.',
