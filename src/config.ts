@@ -14,7 +14,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** The API server's address as the kubelet gives it to every pod. */
 export interface InClusterAddress {
   readonly host: string
-  readonly port: number
+  readonly port: string
 }
 
 /** All settings, checked. Names that end in Ms are whole milliseconds. */
@@ -70,7 +70,7 @@ export function parseConfig(
 
 function inClusterAddress(env: Environment): InClusterAddress | undefined {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env
-  return host ? Object.freeze({ host, port: Number(port || 443) }) : undefined
+  return host ? Object.freeze({ host, port: port || '443' }) : undefined
 }
 
 function readFlags(argv: readonly string[], problems: string[]): Map<string, string> {

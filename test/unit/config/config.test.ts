@@ -47,7 +47,7 @@ describe('parseConfig', () => {
       podName: hostname(),
       healthAddress: { port: 8081 },
       logLevel: 'info',
-      inCluster: { host: '10.96.0.1', port: 443 },
+      inCluster: { host: '10.96.0.1', port: '443' },
     })
     expect(Object.isFrozen(found)).toBe(true)
     expect(Object.isFrozen(found.namespaces)).toBe(true)
