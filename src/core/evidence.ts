@@ -153,6 +153,13 @@ export interface PodFact {
   readonly pod: PodSnapshot
 }
 
+/** A list had no such pod, and nobody holds an earlier version of it: only Events or a begun record still name it. */
+export interface AbsentFact {
+  readonly type: 'Absent'
+  readonly arrivedAt: Micros
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string }
+}
+
 export interface EventFact {
   readonly type: 'Event'
   readonly arrivedAt: Micros
@@ -211,4 +218,4 @@ export interface NodeFact {
   readonly ready?: 'True' | 'False' | 'Unknown'
 }
 
-export type Fact = PodFact | EventFact | EndpointFact | WorkloadFact | GapFact | ClockFact | NodeFact
+export type Fact = PodFact | AbsentFact | EventFact | EndpointFact | WorkloadFact | GapFact | ClockFact | NodeFact

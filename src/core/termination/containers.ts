@@ -1,0 +1,308 @@
+/**
+ * One container's end out of its status, the kubelet's Events and the grace arithmetic. All times on the node's clock.
+ *
+ * The arithmetic (pkg/kubelet/kuberuntime/kuberuntime_container.go, killContainer): the Killing Event, then the hook, then a
+ * sidecar's wait, then StopContainer with what is left of the grace period in whole seconds spent, never less than 2 s. So
+ * SIGKILL comes no earlier than Killing + grace, and at least 2 s after the stop signal.
+ */
+import type { ContainerEnd, MarkType, Outcome } from '../../api/pod-termination.ts'
+import type { Confidence, Source } from '../evidence.ts'
+import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
+import { type Clocks, type Interval, interval } from './clocks.ts'
+import type { ContainerHistory } from './history.ts'
+import type { KubeletEvents } from './kubelet-events.ts'
+
+/** The kubelet raises what is left of the grace period to this before it calls StopContainer (minimumGracePeriodInSeconds). */
+export const MINIMUM_STOP = 2 * SECOND
+
+export interface ContainerMark extends Interval {
+  readonly mark: MarkType
+  readonly source: Source
+  readonly confidence: Confidence
+}
+
+export interface ContainerResult {
+  readonly end: ContainerEnd
+  readonly marks: readonly ContainerMark[]
+  readonly killing: Interval | undefined
+  readonly stop: Interval | undefined
+  readonly kill: Interval | undefined
+  readonly exit: Interval | undefined
+  /** Its end was looked for and could not be seen: why, as a part of a sentence. */
+  readonly missing: string | undefined
+  /** When the kubelet reported the hook as failed. */
+  readonly preStopFailedAt: Interval | undefined
+}
+
+export interface ContainerContext {
+  readonly clocks: Clocks
+  readonly events: KubeletEvents
+  /** The termination is not before this. */
+  readonly notBefore: Micros
+  /** Smallest and largest grace period that the kubelet may have had in hand, in seconds. */
+  readonly grace: { readonly low: number; readonly high: number }
+  /** The pod is asked or made to end; false for one that ran to its end. */
+  readonly stopped: boolean
+  /** Nothing can still be learnt of the containers: the object is gone or its phase is terminal. */
+  readonly over: boolean
+  readonly restartPolicy: string
+  /** When the last version of the pod arrived, on the node's clock at the latest. */
+  readonly lastSeen: Micros
+  /** Ends of those containers that must have ended before this one gets its signal (sidecars only). */
+  readonly waitsFor: readonly Interval[]
+}
+
+/** Numbers of the signals that images use as STOPSIGNAL, for 128 + n. */
+const SIGNALS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGTERM: 15,
+  SIGWINCH: 28,
+  SIGPWR: 30,
+}
+
+/** When the container ended, by its status alone: finishedAt is floored to a second, the report of it came later. */
+function reportedExit(container: ContainerHistory, context: ContainerContext): Interval | undefined {
+  const terminated = container.status?.terminated
+  if (terminated === undefined) return undefined
+  const arrived = container.terminatedIn?.arrivedAt
+  const latest = arrived === undefined ? context.lastSeen : context.clocks.latest(arrived, 'Recorder', 'Node')
+  const finished = parseTime(terminated.finishedAt)
+  // ContainerStatusUnknown comes with null times, which the API writes as none or as the epoch.
+  if (finished === undefined || finished <= 0) return undefined
+  const floor = interval(finished, finished + SECOND)
+  return latest >= finished && latest < floor.latest ? interval(finished, latest) : floor
+}
+
+interface Hook {
+  /** It ended, if it did, within these. */
+  readonly ended: Interval | undefined
+  readonly result: 'Succeeded' | 'Failed' | 'Overran' | 'Unknown'
+  /** StopContainer came no earlier than this. */
+  readonly stopNotBefore: Micros
+  /** The hook is known not to have ended the container itself. */
+  readonly outlived: boolean
+}
+
+const NO_HOOK: Omit<Hook, 'stopNotBefore'> = { ended: undefined, result: 'Unknown', outlived: true }
+
+function hookOf(
+  container: ContainerHistory,
+  killing: Interval | undefined,
+  exit: Interval | undefined,
+  forced: boolean,
+  failedAt: Interval | undefined,
+  context: ContainerContext,
+): Hook {
+  const start = killing?.earliest ?? context.notBefore
+  const { preStop } = container.spec
+  if (preStop === undefined) return { ...NO_HOOK, stopNotBefore: start }
+  const graceLow = Math.max(context.grace.low, 1) * SECOND
+  const graceHigh = Math.max(context.grace.high, 1) * SECOND
+  const startLatest = killing?.latest ?? Number.POSITIVE_INFINITY
+  const until = exit?.latest ?? context.lastSeen
+
+  if (preStop.handler === 'Sleep') {
+    const sleep = (preStop.seconds ?? 0) * SECOND
+    if (sleep >= graceHigh + SECOND) {
+      return {
+        ended: undefined,
+        result: exit !== undefined && exit.earliest >= start + graceLow ? 'Overran' : 'Unknown',
+        stopNotBefore: start + graceLow,
+        outlived: exit !== undefined && exit.earliest >= start + graceHigh,
+      }
+    }
+    const over = start + Math.min(sleep, graceLow)
+    // Asleep or not, the hook ends when its time has come; that the container still lives then is another question.
+    const lived = exit === undefined ? context.lastSeen >= over : exit.earliest >= over || forced
+    if (sleep <= graceLow && lived && killing !== undefined && until >= over) {
+      return {
+        ended: interval(over, Math.max(over, until - (forced ? MINIMUM_STOP : 0)), over + 2000),
+        result: 'Succeeded',
+        stopNotBefore: over,
+        outlived: true,
+      }
+    }
+    return { ended: undefined, result: 'Unknown', stopNotBefore: over, outlived: lived }
+  }
+
+  // The kubelet waits for the hook to the end of the grace period at most, then gives the container its last 2 s.
+  const overranByFailure = failedAt !== undefined && killing !== undefined && failedAt.earliest >= startLatest + graceHigh
+  const overranByTime =
+    forced && exit !== undefined && killing !== undefined && exit.earliest >= startLatest + graceHigh + MINIMUM_STOP
+  if (overranByFailure || overranByTime) {
+    // An exec hook dies with its container; the kubelet reports that as a failure of the hook.
+    const ended =
+      failedAt === undefined || exit === undefined
+        ? undefined
+        : interval(Math.min(exit.earliest, failedAt.latest), failedAt.latest)
+    return { ended, result: 'Overran', stopNotBefore: start + graceLow, outlived: true }
+  }
+  if (failedAt !== undefined && (killing === undefined || failedAt.latest < startLatest + graceHigh)) {
+    // Reported as soon as it had returned. The same is said of a hook that ends PID 1 itself (kubernetes#39170).
+    const outlived = forced || exit === undefined || exit.earliest >= failedAt.latest
+    return { ended: interval(start, failedAt.latest, failedAt.at), result: 'Failed', stopNotBefore: start, outlived }
+  }
+  const outlived = forced || (exit !== undefined && killing !== undefined && exit.earliest >= startLatest + graceHigh)
+  if (forced && exit !== undefined && exit.latest < start + graceLow + MINIMUM_STOP) {
+    // Killed before an overrun hook would have let it: the hook was over at least 2 s before SIGKILL.
+    return { ended: interval(start, exit.latest - MINIMUM_STOP), result: 'Unknown', stopNotBefore: start, outlived }
+  }
+  return { ended: undefined, result: 'Unknown', stopNotBefore: start, outlived }
+}
+
+/** True where the container's end at this time with 137 is the runtime's SIGKILL: no other end is left once the grace is over. */
+function ranOutOfGrace(exit: Interval | undefined, start: Micros, context: ContainerContext): boolean {
+  return exit !== undefined && exit.latest >= start + Math.max(context.grace.low * SECOND, MINIMUM_STOP)
+}
+
+/**
+ * Whether the stop signal is known to have been sent to a container without a hook, or whose hook it outlived. An exit within
+ * the second of the Killing Event may lie before it: the kubelet stops what its cache still believes to run.
+ */
+function signalFollows(
+  exit: Interval | undefined,
+  notBefore: Micros,
+  code: number | undefined,
+  signalled: boolean,
+  alwaysRuns: boolean,
+): boolean {
+  if (exit === undefined) return false
+  if (exit.earliest > notBefore) return true
+  if (exit.latest < notBefore) return false
+  return signalled || (code === 0 && alwaysRuns)
+}
+
+function outcomeOf(container: ContainerHistory, forced: boolean, signalled: boolean): Outcome {
+  const { status, started } = container
+  const ended = status?.terminated ?? (status?.waiting !== undefined ? status.lastTerminated : undefined)
+  if (!started)
+    return ended === undefined || ended.reason === 'ContainerStatusUnknown' || ended.startedAt === undefined
+      ? 'NeverStarted'
+      : 'Unknown'
+  if (ended === undefined || ended.reason === 'ContainerStatusUnknown') return 'Lost'
+  if (ended.exitCode === 255 && ended.reason === 'Unknown') return 'Lost'
+  if (forced) return 'ForcedKill'
+  if (ended.exitCode === 0) return 'Graceful'
+  if (signalled) return 'Signalled'
+  if (ended.reason === 'OOMKilled') return 'OOMKilled'
+  // SIGKILL from somewhere, or a program that exits 137: only the kernel can tell.
+  if (ended.exitCode === 137) return 'Unknown'
+  return 'Failed'
+}
+
+export function endOfContainer(container: ContainerHistory, context: ContainerContext): ContainerResult {
+  const { spec, status } = container
+  const marks: ContainerMark[] = []
+  const terminated = status?.terminated
+  const killings = context.events.killings(spec.name)
+  const killing = killings[0]
+  const preStopFailedAt = context.events.preStopFailures(spec.name)[0]
+  const raw = reportedExit(container, context)
+  const running = context.stopped && container.started && !container.endedBefore && status?.waiting === undefined
+  const start = Math.max(killing?.earliest ?? context.notBefore, ...context.waitsFor.map((end) => end.earliest))
+  const code = terminated?.exitCode
+  const known = terminated !== undefined && terminated.reason !== 'ContainerStatusUnknown'
+  /** Ending by itself with 0 in just that second is not what such a container does. */
+  const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
+  const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
+  const forced = running && known && code === 137 && ranOutOfGrace(raw, killing?.earliest ?? context.notBefore, context)
+  const diedOfSignal = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
+
+  const hook = hookOf(container, killing, raw, forced, preStopFailedAt, context)
+  const stopNotBefore = Math.max(start, hook.stopNotBefore)
+  const stopped =
+    running && known && (forced || (hook.outlived && signalFollows(raw, stopNotBefore, code, diedOfSignal, alwaysRuns)))
+
+  let kill: Interval | undefined
+  let exit = raw
+  let stop: Interval | undefined
+  if (raw !== undefined && forced) {
+    const graceOver = (killing?.earliest ?? context.notBefore) + Math.max(context.grace.low * SECOND, MINIMUM_STOP)
+    // Not bounded by the exit's floor: a process may take its time to die.
+    kill = interval(Math.min(Math.max(graceOver, stopNotBefore + MINIMUM_STOP), raw.latest), raw.latest)
+    exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest)
+  }
+  if (raw !== undefined && stopped) {
+    // Without a hook the timer of the kill is the grace period itself; with one, what it left, and 2 s at least.
+    const whole = spec.preStop === undefined && spec.role !== 'Sidecar' ? context.grace.low * SECOND : 0
+    const latest = forced ? raw.latest - Math.max(whole, MINIMUM_STOP) : raw.latest
+    const quick = stopNotBefore + 60_000
+    const guess = spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran' ? quick : undefined
+    stop = interval(stopNotBefore, latest, guess)
+    if (exit !== undefined && exit.earliest < stop.earliest) exit = interval(stop.earliest, exit.latest)
+  }
+
+  const inferred = { source: 'Kubelet', confidence: 'Inferred' } as const
+  if (spec.preStop !== undefined && running && killing !== undefined) {
+    marks.push({ mark: 'PreStopStarted', ...killing, source: 'Event', confidence: 'Reported' })
+    if (hook.ended !== undefined) {
+      const reported = hook.result === 'Failed' || (hook.result === 'Overran' && preStopFailedAt !== undefined)
+      marks.push({
+        mark: 'PreStopFinished',
+        ...hook.ended,
+        ...(reported ? { source: 'Event', confidence: 'Reported' } : inferred),
+      })
+    }
+  }
+  if (stop !== undefined) marks.push({ mark: 'StopSignal', ...stop, ...inferred })
+  if (kill !== undefined) marks.push({ mark: 'Kill', ...kill, ...inferred })
+  if (exit !== undefined && known) {
+    marks.push({ mark: 'ContainerExited', ...exit, source: 'Kubelet', confidence: 'Reported' })
+  }
+
+  // Which process the kernel took is not said: the exit code may be a shell's word for its child. So no Kill mark.
+  const oomKilled = known && terminated.reason === 'OOMKilled' && code === 137 && !forced
+  const outcome = outcomeOf(container, forced, diedOfSignal)
+  const settled = context.over || terminated !== undefined
+  const end: ContainerEnd = {
+    name: spec.name,
+    role: spec.role,
+    ...(settled ? { outcome } : {}),
+    ...(spec.preStop !== undefined && running
+      ? {
+          preStop: {
+            handler: spec.preStop.handler,
+            ...(killing === undefined ? {} : { startedAt: formatTime(killing.at) }),
+            ...(hook.ended === undefined ? {} : { finishedAt: formatTime(hook.ended.at) }),
+            result: hook.result,
+          },
+        }
+      : {}),
+    ...(running
+      ? {
+          stopSignal: {
+            name: signalName,
+            ...(stop === undefined ? {} : { at: formatTime(stop.at) }),
+            result: diedOfSignal && stop !== undefined ? ('Delivered' as const) : ('Unknown' as const),
+          },
+        }
+      : {}),
+    ...(kill === undefined
+      ? oomKilled
+        ? { kill: { by: 'OOM' as const } }
+        : {}
+      : { kill: { at: formatTime(kill.at), by: 'Runtime' as const } }),
+    ...(terminated === undefined
+      ? {}
+      : {
+          exit: {
+            ...(exit === undefined ? {} : { at: formatTime(exit.at) }),
+            code: terminated.exitCode,
+            ...(terminated.reason === undefined ? {} : { reason: terminated.reason.slice(0, 256) }),
+          },
+        }),
+    ...(status !== undefined && status.restartCount > 0 ? { restarts: status.restartCount } : {}),
+  }
+  const missing =
+    context.over && outcome === 'Lost'
+      ? terminated === undefined
+        ? 'its end was never reported'
+        : `the kubelet had lost it (${terminated.reason ?? 'Unknown'})`
+      : undefined
+  return { end, marks, killing: running ? killing : undefined, stop, kill, exit, missing, preStopFailedAt }
+}

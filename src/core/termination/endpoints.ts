@@ -1,0 +1,144 @@
+/**
+ * The pod's way out of its Services. An EndpointSlice condition has no time, only an arrival; its lower bound comes from the order
+ * of resourceVersions, which one etcd gives to Pods and EndpointSlices alike.
+ */
+import type { EndpointEnd, MarkType } from '../../api/pod-termination.ts'
+import type { EndpointFact } from '../evidence.ts'
+import { formatTime, type Micros } from '../time.ts'
+import { type Clocks, type Interval, interval } from './clocks.ts'
+import { compareVersions } from './history.ts'
+
+export interface EndpointMark extends Interval {
+  readonly mark: MarkType
+  readonly service: string
+}
+
+export interface ServiceResult {
+  readonly end: EndpointEnd
+  readonly marks: readonly EndpointMark[]
+  readonly notReady: Interval | undefined
+}
+
+/** A moment that a later resourceVersion cannot come before: (version, earliest on the recorder's clock). */
+export interface Milestone {
+  readonly version: string
+  readonly earliest: Micros
+}
+
+interface State {
+  readonly ready: boolean
+  readonly serving: boolean
+  readonly terminating: boolean
+  readonly present: boolean
+}
+
+const OUT: State = { ready: false, serving: false, terminating: false, present: false }
+
+/** One pod in several slices of one Service: it is in rotation as long as one of them says so. */
+function aggregate(slices: Iterable<EndpointFact>): State {
+  let state = OUT
+  for (const fact of slices) {
+    if (!fact.present) continue
+    state = {
+      present: true,
+      ready: state.ready || fact.ready,
+      serving: state.serving || fact.serving,
+      terminating: state.terminating || fact.terminating,
+    }
+  }
+  return state
+}
+
+function service(
+  name: string,
+  facts: readonly EndpointFact[],
+  milestones: readonly Milestone[],
+  notBefore: Micros,
+  stop: Interval | undefined,
+  clocks: Clocks,
+): ServiceResult | undefined {
+  const sorted = [...facts].sort(
+    (a, b) =>
+      compareVersions(a.sliceVersion, b.sliceVersion) || a.arrivedAt - b.arrivedAt || Number(b.present) - Number(a.present),
+  )
+  const slices = new Map<string, EndpointFact>()
+  const marks: EndpointMark[] = []
+  let before = OUT
+  let seen = false
+  let initialReady = false
+  for (const fact of sorted) {
+    slices.set(fact.slice, fact)
+    const now = aggregate(slices.values())
+    const during = fact.arrivedAt >= notBefore
+    if (now.present && (!seen || !during)) initialReady = now.ready
+    if (now.present) seen = true
+    if (during && before.present) {
+      const reached = milestones.filter(({ version }) => compareVersions(fact.sliceVersion, version) > 0)
+      const earliest = Math.max(notBefore, ...reached.map((milestone) => milestone.earliest))
+      const at = interval(Math.min(earliest, fact.arrivedAt), fact.arrivedAt, fact.arrivedAt)
+      const add = (mark: MarkType) => {
+        // A flapping probe can flip a condition more than once: the last flip is the one that counts.
+        const index = marks.findIndex((item) => item.mark === mark)
+        if (index >= 0) marks.splice(index, 1)
+        marks.push({ mark, service: name, ...at })
+      }
+      if (before.ready && !now.ready && now.present) add('EndpointNotReady')
+      if (!before.terminating && now.terminating) add('EndpointTerminating')
+      if (before.serving && !now.serving && now.present) add('EndpointNotServing')
+      if (!now.present) {
+        if (before.ready) add('EndpointNotReady')
+        if (before.serving) add('EndpointNotServing')
+        add('EndpointRemoved')
+      }
+    }
+    before = now
+  }
+  if (!seen) return undefined
+  const of = (mark: MarkType) => marks.find((item) => item.mark === mark)
+  const notReady = of('EndpointNotReady')
+  const text = (mark: EndpointMark | undefined) => (mark === undefined ? undefined : formatTime(mark.at))
+  const [notReadyAt, notServingAt, removedAt] = [text(notReady), text(of('EndpointNotServing')), text(of('EndpointRemoved'))]
+  return {
+    marks,
+    notReady,
+    end: {
+      service: name,
+      ...(notReadyAt === undefined ? {} : { notReadyAt }),
+      ...(notServingAt === undefined ? {} : { notServingAt }),
+      ...(removedAt === undefined ? {} : { removedAt }),
+      readyAtStopSignal: readyAt(stop, notReady, initialReady, before.ready, clocks),
+    },
+  }
+}
+
+function readyAt(
+  stop: Interval | undefined,
+  notReady: Interval | undefined,
+  initialReady: boolean,
+  stillReady: boolean,
+  clocks: Clocks,
+): 'True' | 'False' | 'Unknown' {
+  if (stop === undefined) return 'Unknown'
+  if (notReady === undefined) return stillReady ? 'True' : initialReady ? 'Unknown' : 'False'
+  const signal = clocks.convert(stop, 'Node', 'Recorder')
+  if (notReady.latest < signal.earliest) return 'False'
+  return notReady.earliest > signal.latest ? 'True' : 'Unknown'
+}
+
+/**
+ * @param notBefore start of the termination, on the recorder's clock
+ * @param stop stop signal of the first main container that got one, on the node's clock
+ */
+export function endpointEnds(
+  facts: readonly EndpointFact[],
+  milestones: readonly Milestone[],
+  notBefore: Micros,
+  stop: Interval | undefined,
+  clocks: Clocks,
+): ServiceResult[] {
+  const services = new Map<string, EndpointFact[]>()
+  for (const fact of facts) services.set(fact.service, [...(services.get(fact.service) ?? []), fact])
+  return [...services]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, list]) => service(name, list, milestones, notBefore, stop, clocks) ?? [])
+}

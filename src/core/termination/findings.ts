@@ -1,0 +1,172 @@
+/** What stands out in a termination, each with the numbers and what to change. */
+import type { Finding, FindingType } from '../../api/pod-termination.ts'
+import { FINDINGS } from '../../api/pod-termination.ts'
+import { type Micros, SECOND } from '../time.ts'
+import type { Clocks, Interval } from './clocks.ts'
+import { type ContainerResult, MINIMUM_STOP } from './containers.ts'
+import type { ServiceResult } from './endpoints.ts'
+import type { History } from './history.ts'
+
+/** Proxies and load balancers need about this long to hear of an endpoint that left. */
+const DRAIN_TIME = 5 * SECOND
+/** Share of the grace period above which a graceful end is a warning. */
+const NEARLY = 80
+
+export interface FindingInput {
+  readonly history: History
+  readonly containers: readonly ContainerResult[]
+  readonly services: readonly ServiceResult[]
+  readonly clocks: Clocks
+  readonly graceSeconds: number
+  readonly shortenedTo: number | undefined
+  readonly graceUsedPercent: number | undefined
+  /** First stop signal to a main container, on the node's clock. */
+  readonly stop: Interval | undefined
+  readonly stuck: string | undefined
+  readonly missing: readonly string[]
+  readonly cut: number
+  readonly skew: string | undefined
+}
+
+export const seconds = (micros: Micros, digits = 1): string => `${(micros / SECOND).toFixed(digits)} s`
+
+/** "about 5.0 s" with its bounds where they are further apart than a reader would guess. */
+function about(value: Interval, from: Interval): string {
+  const [low, best, high] = [value.earliest - from.latest, value.at - from.at, value.latest - from.earliest]
+  if (high - low <= SECOND / 2) return `about ${seconds(best)}`
+  return `about ${seconds(best)} (between ${seconds(Math.max(0, low))} and ${seconds(high)})`
+}
+
+const finding = (type: FindingType, message: string, on: { container?: string; service?: string } = {}): Finding => ({
+  type,
+  severity: FINDINGS[type],
+  ...on,
+  message: message.slice(0, 1024),
+})
+
+function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
+  const { end, killing, stop, kill, exit, preStopFailedAt } = result
+  const container = end.name
+  const on = { container }
+  const grace = `${input.graceSeconds} s`
+  if (end.role !== 'Main') return []
+  if (end.preStop?.result === 'Overran') {
+    const left = stop !== undefined && killing !== undefined ? `; the stop signal came at ${about(stop, killing)}` : ''
+    const killed = kill === undefined ? '' : `, SIGKILL ${seconds(MINIMUM_STOP)} later`
+    return [
+      finding(
+        'PreStopOverran',
+        `the preStop hook was still running when the ${grace} grace period ended${left}${killed}. ` +
+          `Shorten the hook, or set terminationGracePeriodSeconds to the time of the hook and of the shutdown together.`,
+        on,
+      ),
+    ]
+  }
+  const found: Finding[] = []
+  if (end.preStop?.result === 'Failed') {
+    const when =
+      killing !== undefined && preStopFailedAt !== undefined ? ` after ${seconds(preStopFailedAt.at - killing.at)}` : ''
+    found.push(
+      finding(
+        'PreStopFailed',
+        `the kubelet reported the ${end.preStop.handler} preStop hook as failed${when}, so what it should have done may not be done. ` +
+          'Run the hook by hand in the container and look at its exit code; a hook that ends PID 1 itself is reported like this too.',
+        on,
+      ),
+    )
+  }
+  if (end.outcome === 'ForcedKill') {
+    const signal = end.stopSignal?.name ?? 'SIGTERM'
+    const sent =
+      stop !== undefined && killing !== undefined ? ` (sent ${about(stop, killing)} after the kubelet turned to it)` : ''
+    const killed = kill !== undefined && killing !== undefined ? ` and was killed at ${about(kill, killing)}` : ' and was killed'
+    const hook = end.preStop === undefined ? '' : ` The ${end.preStop.handler} preStop hook took its share of the grace period.`
+    found.push(
+      finding(
+        'GraceExhausted',
+        `the process did not end after ${signal}${sent}: it used up the ${grace} grace period${killed}.${hook} ` +
+          `Look at what PID 1 of the container is: a shell, npm or yarn in front of the app does not pass ${signal} on (use the exec form, ` +
+          `\`exec\` in the script, or node itself), and a program without a handler for ${signal} ignores it as PID 1. ` +
+          'If it does shut down but needs longer, raise terminationGracePeriodSeconds.',
+        on,
+      ),
+    )
+  }
+  if (exit !== undefined && killing !== undefined && end.outcome !== 'ForcedKill') {
+    const used = Math.round(((exit.at - killing.at) / SECOND / Math.max(1, input.graceSeconds)) * 100)
+    if (used > NEARLY) {
+      found.push(
+        finding(
+          'GraceNearlyExhausted',
+          `it ended ${about(exit, killing)} after the kubelet turned to it, ${used} % of the ${grace} grace period: a slower day and it is killed. ` +
+            'Raise terminationGracePeriodSeconds, or shorten the hook or the shutdown.',
+          on,
+        ),
+      )
+    }
+  }
+  return found
+}
+
+function ofService(result: ServiceResult, input: FindingInput): Finding[] {
+  const { end, notReady } = result
+  const { stop, clocks } = input
+  if (stop === undefined) return []
+  const signal = clocks.convert(stop, 'Node', 'Recorder')
+  const on = { service: end.service }
+  if (end.readyAtStopSignal === 'True') {
+    const gap =
+      notReady === undefined
+        ? 'and it never left rotation before it was gone'
+        : `and left rotation ${Math.max(1, Math.round((notReady.at - signal.at) / 1000))} ms later`
+    return [
+      finding(
+        'EndpointReadyAtStopSignal',
+        `the endpoint was still ready when the stop signal came, ${gap}: new requests could still arrive. ` +
+          'Look for publishNotReadyAddresses on the Service; add a preStop sleep of 5 to 10 s so that the endpoint leaves first.',
+        on,
+      ),
+    ]
+  }
+  if (notReady === undefined) return []
+  const drain = signal.at - notReady.at
+  if (signal.latest - notReady.earliest >= DRAIN_TIME && drain >= DRAIN_TIME) return []
+  const had = drain <= 0 ? 'at about the same time as' : `about ${seconds(drain)} before`
+  return [
+    finding(
+      'NoDrainTime',
+      `the endpoint was taken out ${had} the stop signal: proxies that had not heard of it may still have sent requests. ` +
+        'A preStop sleep of 5 to 10 s gives them time; the grace period has to cover it.',
+      on,
+    ),
+  ]
+}
+
+/** The gravest first: warnings in the order of the table FINDINGS, then the rest. */
+export function findingsOf(input: FindingInput): Finding[] {
+  const order = Object.keys(FINDINGS)
+  const found = [
+    ...input.containers.flatMap((result) => ofContainer(result, input)),
+    ...input.services.flatMap((result) => ofService(result, input)),
+  ]
+  if (input.stuck !== undefined) found.push(finding('StuckTerminating', input.stuck))
+  if (input.shortenedTo !== undefined) {
+    found.push(
+      finding(
+        'GraceShortened',
+        `a later delete asked for ${input.shortenedTo} s instead of ${input.graceSeconds} s. A kubelet that has begun to stop the ` +
+          'containers does not shorten what is in flight (kubernetes#83916).',
+      ),
+    )
+  }
+  if (input.skew !== undefined) found.push(finding('ClockSkew', input.skew))
+  for (const message of input.missing) found.push(finding('EvidenceMissing', message))
+  if (input.cut > 0) {
+    found.push(finding('TimelineCut', `${input.cut} marks are left out: a record holds no more than its limit of them.`))
+  }
+  return found
+    .map((item, index) => ({ item, index }))
+    .sort((a, b) => order.indexOf(a.item.type) - order.indexOf(b.item.type) || a.index - b.index)
+    .map(({ item }) => item)
+    .slice(0, 256)
+}

@@ -1,0 +1,182 @@
+/** Facts in any order, with repeats, become one history: sorted, each thing once, the first sight of the deletion frozen. */
+import type {
+  AbsentFact,
+  ClockFact,
+  ContainerSpec,
+  ContainerStatus,
+  EndpointFact,
+  EventFact,
+  Fact,
+  GapFact,
+  NodeFact,
+  PodFact,
+  PodSnapshot,
+  Workload,
+} from '../evidence.ts'
+import { type Micros, parseTime, SECOND } from '../time.ts'
+
+export interface PodIdentity {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+}
+
+export interface History {
+  readonly identity: PodIdentity
+  /** By resourceVersion where both are numbers, else by arrival. */
+  readonly pods: readonly PodFact[]
+  readonly events: readonly EventFact[]
+  readonly endpoints: readonly EndpointFact[]
+  readonly clocks: readonly ClockFact[]
+  readonly nodes: readonly NodeFact[]
+  readonly gaps: readonly GapFact[]
+  readonly workload: Workload | undefined
+  readonly absent: AbsentFact | undefined
+  /** The last version of the pod that anyone saw. */
+  readonly last: PodSnapshot | undefined
+  /** First version that carried a deletionTimestamp. */
+  readonly deletion: PodFact | undefined
+  readonly removal: PodFact | undefined
+  /** First version with a terminal phase. */
+  readonly terminal: PodFact | undefined
+}
+
+const NUMERIC = /^\d+$/
+
+/** Order of two resourceVersions: negative, zero, positive; 0 also where they cannot be compared. */
+export function compareVersions(a: string, b: string): number {
+  if (a === b || !NUMERIC.test(a) || !NUMERIC.test(b)) return 0
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : 1
+}
+
+export const isTerminal = (pod: PodSnapshot): boolean => pod.phase === 'Succeeded' || pod.phase === 'Failed'
+
+const removes = (fact: PodFact): boolean => fact.change === 'Deleted' || fact.change === 'Vanished'
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+function comparePods(a: PodFact, b: PodFact): number {
+  return (
+    compareVersions(a.pod.resourceVersion, b.pod.resourceVersion) ||
+    Number(removes(a)) - Number(removes(b)) ||
+    a.arrivedAt - b.arrivedAt ||
+    compareText(a.change, b.change)
+  )
+}
+
+/** Keeps the first of each key in an already sorted list. */
+function unique<T>(sorted: readonly T[], key: (item: T) => string): T[] {
+  const seen = new Set<string>()
+  return sorted.filter((item) => {
+    const id = key(item)
+    if (seen.has(id)) return false
+    seen.add(id)
+    return true
+  })
+}
+
+/** @returns undefined where no fact names a pod. */
+export function gather(facts: readonly Fact[]): History | undefined {
+  const of = <K extends Fact['type']>(type: K) => facts.filter((fact): fact is Extract<Fact, { type: K }> => fact.type === type)
+
+  const pods = unique(of('Pod').sort(comparePods), (fact) => `${removes(fact)}/${removes(fact) ? '' : fact.pod.resourceVersion}`)
+  const events = unique(
+    of('Event').sort(
+      (a, b) =>
+        compareText(a.event.name, b.event.name) ||
+        compareVersions(a.event.resourceVersion, b.event.resourceVersion) ||
+        a.arrivedAt - b.arrivedAt,
+    ),
+    ({ event }) => `${event.name}/${event.resourceVersion}`,
+  )
+  const endpoints = unique(
+    of('Endpoint').sort(
+      (a, b) =>
+        compareText(a.service, b.service) ||
+        compareText(a.slice, b.slice) ||
+        compareVersions(a.sliceVersion, b.sliceVersion) ||
+        a.arrivedAt - b.arrivedAt ||
+        Number(b.present) - Number(a.present),
+    ),
+    (fact) => `${fact.service}/${fact.slice}/${fact.sliceVersion}/${fact.present}`,
+  )
+  const absent = of('Absent').sort((a, b) => a.arrivedAt - b.arrivedAt)[0]
+  const last = pods.at(-1)?.pod
+  const identity = last ?? absent?.pod ?? events[0]?.event.pod
+  if (identity === undefined) return undefined
+  const workloads = of('Workload').sort((a, b) =>
+    compareText(`${a.workload.kind}/${a.workload.name}`, `${b.workload.kind}/${b.workload.name}`),
+  )
+  return {
+    identity: { namespace: identity.namespace, name: identity.name, uid: identity.uid },
+    pods,
+    events,
+    endpoints,
+    clocks: of('Clock').sort((a, b) => compareText(a.clock, b.clock) || a.earliest - b.earliest || a.latest - b.latest),
+    nodes: of('Node').sort((a, b) => a.arrivedAt - b.arrivedAt || compareText(a.node, b.node)),
+    gaps: unique(
+      of('Gap').sort((a, b) => a.from - b.from || a.to - b.to || compareText(a.resource, b.resource)),
+      (gap) => `${gap.resource}/${gap.from}/${gap.to}/${gap.reason}`,
+    ),
+    workload: workloads[0]?.workload,
+    absent,
+    last,
+    deletion: pods.find((fact) => fact.pod.deletionTimestamp !== undefined),
+    removal: pods.find(removes),
+    terminal: pods.find((fact) => isTerminal(fact.pod)),
+  }
+}
+
+/** When the deletion was asked for, on the API server's clock: deletionTimestamp - grace, floored to a second by the API. */
+export function deletionFloor(pod: PodSnapshot): Micros | undefined {
+  const due = parseTime(pod.deletionTimestamp)
+  return due === undefined ? undefined : due - (pod.deletionGracePeriodSeconds ?? 0) * SECOND
+}
+
+export interface ContainerHistory {
+  readonly spec: ContainerSpec
+  /** Last status seen. */
+  readonly status: ContainerStatus | undefined
+  /** Fact in which the last termination first showed. */
+  readonly terminatedIn: PodFact | undefined
+  /** It ran at some time. */
+  readonly started: boolean
+  /** It had ended, by what the API showed, before the first sight of the deletion. */
+  readonly endedBefore: boolean
+}
+
+function hasRun(status: ContainerStatus): boolean {
+  return (
+    status.running !== undefined ||
+    status.lastTerminated?.startedAt !== undefined ||
+    status.restartCount > 0 ||
+    (status.terminated?.startedAt !== undefined && status.terminated.reason !== 'ContainerStatusUnknown')
+  )
+}
+
+export function containerHistories(history: History): ContainerHistory[] {
+  const specs = history.last?.containers ?? []
+  return specs.map((spec) => {
+    let status: ContainerStatus | undefined
+    let terminatedIn: PodFact | undefined
+    let started = false
+    let endedBefore = false
+    for (const fact of history.pods) {
+      const found = fact.pod.statuses.find((item) => item.name === spec.name)
+      if (found === undefined) continue
+      if (hasRun(found)) started = true
+      if (found.terminated === undefined) terminatedIn = undefined
+      else if (
+        terminatedIn === undefined ||
+        status?.terminated?.finishedAt !== found.terminated.finishedAt ||
+        status?.terminated?.exitCode !== found.terminated.exitCode
+      ) {
+        terminatedIn = fact
+      }
+      status = found
+      if (history.deletion === fact || history.deletion === undefined) endedBefore = found.terminated !== undefined
+    }
+    return { spec, status, terminatedIn, started, endedBefore }
+  })
+}

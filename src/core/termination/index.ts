@@ -1,0 +1,368 @@
+/** Facts about one pod in, its termination record out. Pure: the same facts and the same `now` give the same record. */
+import {
+  type ContainerEnd,
+  MARKS,
+  MAX_CONTAINERS,
+  MAX_ENDPOINTS,
+  MAX_TIMELINE,
+  type Mark,
+  OUTCOMES,
+  type Outcome,
+  type PodTermination,
+} from '../../api/pod-termination.ts'
+import type { Clock, Confidence, Fact, Source } from '../evidence.ts'
+import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
+import { causeOf } from './cause.ts'
+import { Clocks, type Interval, interval } from './clocks.ts'
+import { type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
+import { endpointEnds, type Milestone } from './endpoints.ts'
+import { evidenceMissing } from './evidence-missing.ts'
+import { findingsOf, seconds } from './findings.ts'
+import { containerHistories, deletionFloor, gather, type History, isTerminal } from './history.ts'
+import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
+import { overdueSlack, whyStuck } from './stuck.ts'
+
+interface Entry extends Interval {
+  readonly mark: Mark['mark']
+  readonly clock: Clock
+  readonly source: Source
+  readonly confidence: Confidence
+  readonly container?: string
+  readonly service?: string
+  readonly message?: string
+}
+
+/** The pod had ended on its own or by the kubelet before anybody asked for its deletion. */
+function endedBeforeDeletion(history: History): boolean {
+  const { deletion, terminal } = history
+  if (terminal === undefined) return false
+  if (deletion === undefined) return true
+  if (deletion !== terminal) return history.pods.indexOf(terminal) < history.pods.indexOf(deletion)
+  // First seen with both: only the containers' own times can tell which came first.
+  const asked = deletionFloor(deletion.pod)
+  const ends = deletion.pod.statuses.flatMap((status) => parseTime(status.terminated?.finishedAt) ?? [])
+  return asked === undefined || deletion.pod.deletionGracePeriodSeconds === 0
+    ? ends.length > 0 && deletion.change === 'Listed'
+    : ends.every((end) => end + SECOND <= asked)
+}
+
+/** Whether there is anything to record: the pod is being ended, or has ended, or is gone. */
+function hasEnded(history: History): boolean {
+  if (history.last?.mirror === true) return false
+  if (history.last === undefined)
+    return history.absent !== undefined && history.events.some(({ event }) => event.reason === 'Killing')
+  return history.deletion !== undefined || history.terminal !== undefined || history.removal !== undefined
+}
+
+/** Start of the termination with the clock that says so. */
+function startOf(history: History, clocks: Clocks, ended: boolean): { at: Interval; clock: Clock } | undefined {
+  const { deletion } = history
+  if (deletion === undefined || ended) return undefined
+  const arrived = clocks.latest(deletion.arrivedAt, 'Recorder', 'APIServer')
+  const best = clocks.best(deletion.arrivedAt, 'Recorder', 'APIServer')
+  const floor = deletionFloor(deletion.pod)
+  if (floor === undefined || (deletion.pod.deletionGracePeriodSeconds === 0 && deletion.change === 'Listed')) {
+    // The kubelet's own last delete has grace 0 and a new deletionTimestamp: what is listed so says nothing of the first one.
+    const created = parseTime(deletion.pod.creationTimestamp) ?? arrived - 86_400 * SECOND
+    return { at: interval(created, arrived, arrived), clock: 'APIServer' }
+  }
+  return { at: interval(floor, arrived >= floor ? Math.min(floor + SECOND, arrived) : floor + SECOND, best), clock: 'APIServer' }
+}
+
+function graceRange(history: History, stopped: boolean, cause: string): { low: number; high: number } {
+  const { deletion, last } = history
+  const spec = last?.graceSeconds ?? 30
+  if (deletion === undefined) return cause === 'DeadlineExceeded' || !stopped ? { low: spec, high: spec } : { low: 0, high: spec }
+  const first = deletion.pod.deletionGracePeriodSeconds ?? spec
+  const asked = history.pods.flatMap(({ pod }) => pod.deletionGracePeriodSeconds ?? []).filter((grace) => grace > 0)
+  return { low: Math.min(first, ...asked), high: Math.max(first, ...asked) }
+}
+
+function worst(ends: readonly ContainerEnd[]): Outcome {
+  const ranks = ends.map((end) => OUTCOMES.indexOf(end.outcome ?? 'Unknown'))
+  return OUTCOMES[Math.min(...ranks)] ?? 'Unknown'
+}
+
+function outcomeOf(ends: readonly ContainerEnd[], known: boolean): Outcome {
+  const of = (role: ContainerEnd['role']) => ends.filter((end) => end.role === role)
+  const mains = of('Main')
+  if (!known || mains.length === 0) return 'Lost'
+  if (mains.some((end) => end.outcome !== 'NeverStarted')) return worst(mains)
+  // No main container ever ran: what stopped it then is the end of an init container, where one ran.
+  const inits = of('Init').filter((end) => end.outcome !== 'NeverStarted')
+  return inits.length === 0 ? 'NeverStarted' : worst(inits)
+}
+
+const took = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)}s`
+
+/**
+ * @param facts in any order, repeats allowed
+ * @param now the recorder's clock, in microseconds
+ * @returns undefined while the pod lives (or is none of ours: static pods' mirrors); a plain completion is returned as one, with
+ *   cause Completed: whether it is recorded is the caller's setting
+ */
+export function assemble(facts: readonly Fact[], now: Micros): PodTermination | undefined {
+  const history = gather(facts)
+  if (history === undefined || !hasEnded(history)) return undefined
+  const { last, deletion, removal, identity } = history
+  const ended = endedBeforeDeletion(history)
+  const asked = ended ? undefined : deletion
+
+  const floor = asked === undefined ? undefined : deletionFloor(asked.pod)
+  const sound = asked !== undefined && (asked.pod.deletionGracePeriodSeconds !== 0 || asked.change !== 'Listed')
+  const clocks = tightenNodeClock(history, Clocks.of(history.clocks), sound ? floor : undefined, asked?.arrivedAt)
+  const start = startOf(history, clocks, ended)
+
+  const histories = containerHistories(history)
+  const lastStarted = Math.max(
+    0,
+    ...histories.map(({ status }) => parseTime(status?.running?.startedAt ?? status?.terminated?.startedAt) ?? 0),
+  )
+  const notBefore = start === undefined ? lastStarted : clocks.earliest(start.at.earliest, start.clock, 'Node')
+  const events = kubeletEvents(history, clocks, notBefore)
+  // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
+  const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
+  const stopped = early !== 'Completed'
+  const grace = graceRange(ended ? { ...history, deletion: undefined } : history, stopped, early)
+  const graceSeconds = asked?.pod.deletionGracePeriodSeconds ?? last?.graceSeconds ?? grace.high
+  const over = removal !== undefined || last === undefined || ended
+
+  const lastArrival = history.pods.at(-1)?.arrivedAt ?? history.absent?.arrivedAt ?? now
+  const context = {
+    clocks,
+    events,
+    notBefore,
+    grace,
+    stopped,
+    over,
+    restartPolicy: last?.restartPolicy ?? 'Always',
+    lastSeen: clocks.latest(lastArrival, 'Recorder', 'Node'),
+  }
+  const containers = ends(histories, context)
+
+  const firstKilling = events.firstKilling
+  const finishedIn = ended ? history.terminal : undefined
+  const lastExit = Math.max(notBefore, ...containers.map((result) => result.exit?.earliest ?? 0))
+  const toRecorder = (value: Micros, clock: Clock) => clocks.earliest(value, clock, 'Recorder')
+  const startEarliest = start === undefined ? toRecorder(notBefore, 'Node') : toRecorder(start.at.earliest, start.clock)
+
+  const entries: Entry[] = []
+  if (start !== undefined) {
+    entries.push({ mark: 'Terminating', ...start.at, clock: start.clock, source: 'APIServer', confidence: 'Reported' })
+  }
+  const shortened =
+    asked === undefined
+      ? undefined
+      : history.pods.find(
+          ({ pod }) =>
+            pod.deletionGracePeriodSeconds !== undefined &&
+            pod.deletionGracePeriodSeconds > 0 &&
+            pod.deletionGracePeriodSeconds < graceSeconds,
+        )
+  const observed = (mark: Mark['mark'], earliest: Micros, arrivedAt: Micros, source: Source): Entry => ({
+    mark,
+    ...interval(Math.min(earliest, arrivedAt), arrivedAt, arrivedAt),
+    clock: 'Recorder',
+    source,
+    confidence: 'Observed',
+  })
+  if (shortened !== undefined) entries.push(observed('GraceShortened', startEarliest, shortened.arrivedAt, 'APIServer'))
+  const generation = asked?.pod.generation
+  const acknowledged =
+    generation === undefined
+      ? undefined
+      : history.pods.find(({ pod }) => pod.observedGeneration !== undefined && pod.observedGeneration >= generation)
+  if (acknowledged !== undefined) entries.push(observed('Acknowledged', startEarliest, acknowledged.arrivedAt, 'Kubelet'))
+  for (const { end, marks } of containers) {
+    for (const mark of marks) entries.push({ ...mark, container: end.name, clock: 'Node' })
+  }
+
+  const stop = containers
+    .filter(({ end, stop: sent }) => end.role === 'Main' && sent !== undefined)
+    .flatMap((result) => result.stop ?? [])
+    .sort((a, b) => a.earliest - b.earliest)[0]
+  const services = endpointEnds(
+    history.endpoints,
+    milestones(history, containers, histories, startEarliest, clocks),
+    startEarliest,
+    stop,
+    clocks,
+  )
+  for (const { marks } of services) {
+    for (const mark of marks) entries.push({ ...mark, clock: 'Recorder', source: 'EndpointSlice', confidence: 'Observed' })
+  }
+
+  const lastExitRecorder = toRecorder(lastExit, 'Node')
+  if (history.terminal !== undefined && (asked !== undefined || ended)) {
+    entries.push(observed('PodFinished', Math.max(startEarliest, lastExitRecorder), history.terminal.arrivedAt, 'Kubelet'))
+  }
+  if (removal !== undefined && !ended) {
+    const final = history.pods.findLast(
+      ({ pod }) => pod.deletionGracePeriodSeconds === 0 && pod.deletionTimestamp !== asked?.pod.deletionTimestamp,
+    )
+    const finalFloor = final === undefined ? undefined : parseTime(final.pod.deletionTimestamp)
+    const earliest = Math.max(
+      startEarliest,
+      removal.since ?? 0,
+      finalFloor === undefined ? 0 : toRecorder(finalFloor, 'APIServer'),
+      asked === undefined ? 0 : lastExitRecorder,
+    )
+    entries.push(observed('Removed', earliest, removal.arrivedAt, removal.change === 'Deleted' ? 'APIServer' : 'Recorder'))
+  }
+
+  // One common clock for comparing: the recorder's, by best estimates.
+  const onRecorder = (entry: { at: Micros; clock: Clock }) => clocks.best(entry.at, entry.clock, 'Recorder')
+  const rank = (entry: Entry) => MARKS.indexOf(entry.mark)
+  entries.sort(
+    (a, b) => onRecorder(a) - onRecorder(b) || rank(a) - rank(b) || ((a.container ?? '') < (b.container ?? '') ? -1 : 1),
+  )
+  const startEntry: { at: Micros; clock: Clock } =
+    start !== undefined
+      ? { at: start.at.at, clock: start.clock }
+      : firstKilling !== undefined
+        ? { at: firstKilling.at, clock: 'Node' }
+        : { at: (finishedIn ?? removal)?.arrivedAt ?? lastArrival, clock: 'Recorder' }
+  const finishedAt = finishedIn?.arrivedAt ?? removal?.arrivedAt ?? (last === undefined ? history.absent?.arrivedAt : undefined)
+  const startRecorder = onRecorder(startEntry)
+  const sidecars = containers.filter(({ end }) => end.role === 'Sidecar').length
+  const deadline = startRecorder + graceSeconds * SECOND
+  const overdueAt = deadline + overdueSlack(sidecars)
+  const late = asked !== undefined && (finishedAt ?? now) > overdueAt
+  const cause = causeOf(ended ? { ...history, deletion: undefined } : history, deadline)
+
+  const graceUsedPercent = graceUsed(containers, graceSeconds)
+  const cut = Math.max(0, entries.length - MAX_TIMELINE)
+  const findings = findingsOf({
+    history,
+    containers,
+    services,
+    clocks,
+    graceSeconds,
+    shortenedTo: shortened?.pod.deletionGracePeriodSeconds,
+    graceUsedPercent,
+    stop,
+    stuck: late
+      ? `${finishedAt === undefined ? 'still Terminating past its deadline' : `it was gone ${seconds(finishedAt - deadline)} after its deadline`}: ${whyStuck(history, overdueAt)}.`
+      : undefined,
+    missing: evidenceMissing({
+      history,
+      containers,
+      asked,
+      startEarliest,
+      finishedAt: finishedAt ?? now,
+      cause: cause.type,
+      over,
+    }),
+    cut,
+    skew: undefined,
+  })
+  const complete = finishedAt !== undefined
+  const milliseconds = finishedAt === undefined ? undefined : Math.max(0, Math.round((finishedAt - startRecorder) / 1000))
+  const node = last?.nodeName ?? history.events.find(({ event }) => event.host !== undefined)?.event.host
+  const summary = summarise(findings.map(({ type }) => type))
+  return {
+    pod: {
+      namespace: identity.namespace,
+      name: identity.name,
+      uid: identity.uid,
+      ...(node === undefined ? {} : { node }),
+      ...(last === undefined ? {} : { graceSeconds, restartPolicy: last.restartPolicy }),
+      ...(history.workload === undefined ? {} : { workload: { ...history.workload } }),
+    },
+    state: complete ? 'Complete' : late ? 'Overdue' : 'Terminating',
+    cause: { ...cause },
+    ...(complete
+      ? {
+          outcome: outcomeOf(
+            containers.map(({ end }) => end),
+            last !== undefined,
+          ),
+        }
+      : {}),
+    startedAt: formatTime(startEntry.at),
+    ...(asked === undefined ? {} : { deadline: formatTime(startEntry.at + graceSeconds * SECOND) }),
+    ...(finishedAt === undefined ? {} : { finishedAt: formatTime(finishedAt) }),
+    ...(milliseconds === undefined ? {} : { tookMilliseconds: milliseconds, took: took(milliseconds) }),
+    ...(graceUsedPercent === undefined ? {} : { graceUsedPercent }),
+    ...(summary === undefined ? {} : { summary }),
+    containers: containers.map(({ end }) => end).slice(0, MAX_CONTAINERS),
+    endpoints: services.map(({ end }) => end).slice(0, MAX_ENDPOINTS),
+    findings,
+    timeline: entries.slice(0, MAX_TIMELINE).map(toMark),
+  }
+}
+
+/** "PreStopOverran,+1": the first finding that is a warning (else the first) and how many more there are. */
+function summarise(types: readonly string[]): string | undefined {
+  const [first] = types
+  return first === undefined ? undefined : types.length === 1 ? first : `${first},+${types.length - 1}`
+}
+
+function toMark(entry: Entry): Mark {
+  return {
+    mark: entry.mark,
+    ...(entry.container === undefined ? {} : { container: entry.container }),
+    ...(entry.service === undefined ? {} : { service: entry.service }),
+    at: formatTime(entry.at),
+    earliest: formatTime(Math.floor(entry.earliest)),
+    latest: formatTime(Math.ceil(entry.latest)),
+    source: entry.source,
+    clock: entry.clock,
+    confidence: entry.confidence,
+    ...(entry.message === undefined ? {} : { message: entry.message }),
+  }
+}
+
+type Context = Omit<Parameters<typeof endOfContainer>[1], 'waitsFor'>
+
+/** Sidecars end after all others, the last one started first; so each waits for those that must have ended before it. */
+function ends(histories: ReturnType<typeof containerHistories>, context: Context): ContainerResult[] {
+  const results = new Map<string, ContainerResult>()
+  const others = histories.filter(({ spec }) => spec.role !== 'Sidecar')
+  for (const container of others) results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [] }))
+  const waits = others.filter(({ spec }) => spec.role === 'Main').flatMap(({ spec }) => results.get(spec.name)?.exit ?? [])
+  for (const container of histories.filter(({ spec }) => spec.role === 'Sidecar').reverse()) {
+    const result = endOfContainer(container, { ...context, waitsFor: [...waits] })
+    results.set(container.spec.name, result)
+    if (result.exit !== undefined) waits.push(result.exit)
+  }
+  return histories.flatMap(({ spec }) => results.get(spec.name) ?? [])
+}
+
+/** Versions of the pod after which the others come: the deletion itself, and each report of an exit. */
+function milestones(
+  history: History,
+  containers: readonly ContainerResult[],
+  histories: ReturnType<typeof containerHistories>,
+  startEarliest: Micros,
+  clocks: Clocks,
+): Milestone[] {
+  const found: Milestone[] = []
+  if (history.deletion !== undefined) found.push({ version: history.deletion.pod.resourceVersion, earliest: startEarliest })
+  histories.forEach((container, index) => {
+    const exit = containers[index]?.exit
+    if (container.terminatedIn === undefined || exit === undefined) return
+    found.push({
+      version: container.terminatedIn.pod.resourceVersion,
+      earliest: clocks.earliest(exit.earliest, 'Node', 'Recorder'),
+    })
+  })
+  return found
+}
+
+/** By the slowest main container, from its Killing to its exit. */
+function graceUsed(containers: readonly ContainerResult[], graceSeconds: number): number | undefined {
+  const used = containers.flatMap(({ end, killing, exit }) =>
+    end.role === 'Main' && killing !== undefined && exit !== undefined ? [exit.at - killing.at] : [],
+  )
+  if (used.length === 0) return undefined
+  const whole = Math.max(graceSeconds * SECOND, graceSeconds === 0 ? MINIMUM_STOP : SECOND)
+  return Math.min(1_000_000, Math.max(0, Math.round((Math.max(...used) / whole) * 100)))
+}
+
+/** True for a pod that ran to its end with success and that nobody stopped. */
+export function isPlainCompletion(record: PodTermination): boolean {
+  return record.cause?.type === 'Completed' && record.outcome === 'Graceful'
+}
+
+export { isTerminal }

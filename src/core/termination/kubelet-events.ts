@@ -1,0 +1,121 @@
+/** Kubelet Events of a pod as times on the node's clock. */
+import type { EventFact, EventSnapshot } from '../evidence.ts'
+import { MILLISECOND, parseTime, SECOND } from '../time.ts'
+import { type Clocks, type Interval, interval } from './clocks.ts'
+import type { History } from './history.ts'
+
+const COMBINED = '(combined from similar events): '
+const STOPPING = /^Stopping container (\S+)$/
+
+/**
+ * When the emitter first made this Event. A core/v1 Event is named `<object>.<hex of UnixNano>` (client-go tools/record), which
+ * has nanoseconds where firstTimestamp has seconds. A suffix that does not agree with firstTimestamp is some other name.
+ */
+export function firstOccurrence(event: EventSnapshot): Interval | undefined {
+  const first = parseTime(event.firstTimestamp ?? event.eventTime)
+  const suffix = /\.([0-9a-f]{16})$/.exec(event.name)?.[1]
+  if (suffix !== undefined) {
+    const nanos = BigInt(`0x${suffix}`)
+    const micros = Number(nanos / 1000n)
+    // A version of an Event that counts more than one occurrence keeps its name and its firstTimestamp.
+    if (first === undefined || Math.abs(micros - first) < 2 * SECOND) return interval(micros, micros + 1, micros)
+  }
+  return first === undefined ? undefined : interval(first, first + SECOND)
+}
+
+/** When the version of the Event that is at hand was last patched: one second wide, where it counts more than one occurrence. */
+function lastOccurrence(event: EventSnapshot): Interval | undefined {
+  const last = parseTime(event.lastTimestamp)
+  return last === undefined ? firstOccurrence(event) : interval(last, last + SECOND)
+}
+
+const text = (event: EventSnapshot): string =>
+  event.message.startsWith(COMBINED) ? event.message.slice(COMBINED.length) : event.message
+
+/** Container that an Event is about. A combined Event keeps the fieldPath of its first occurrence, so its message goes first. */
+function containerOf(event: EventSnapshot): string | undefined {
+  return STOPPING.exec(text(event))?.[1] ?? event.container
+}
+
+/** One occurrence, no later than it arrived. */
+function occurrence({ event, arrivedAt }: EventFact, clocks: Clocks): Interval | undefined {
+  const at = event.count > 1 ? lastOccurrence(event) : firstOccurrence(event)
+  if (at === undefined) return undefined
+  const arrival = clocks.latest(arrivedAt, 'Recorder', 'Node')
+  return arrival < at.latest && arrival >= at.earliest ? interval(at.earliest, arrival, at.at) : at
+}
+
+export interface KubeletEvents {
+  /** Killing of this container for this termination, in order; the first is when the kubelet turned to it. */
+  readonly killings: (container: string) => readonly Interval[]
+  readonly preStopFailures: (container: string) => readonly Interval[]
+  /** Earliest Killing of any container. */
+  readonly firstKilling: Interval | undefined
+}
+
+/**
+ * @param notBefore start of the termination on the node's clock: a Killing before it belongs to a restart (liveness probe,
+ *   changed sandbox), which uses the same reason
+ */
+export function kubeletEvents(history: History, clocks: Clocks, notBefore: number): KubeletEvents {
+  const killings = new Map<string, Interval[]>()
+  const failures = new Map<string, Interval[]>()
+  let firstKilling: Interval | undefined
+  const add = (map: Map<string, Interval[]>, key: string, value: Interval) => {
+    const list = map.get(key) ?? []
+    list.push(value)
+    list.sort((a, b) => a.earliest - b.earliest || a.latest - b.latest)
+    map.set(key, list)
+  }
+  const seen = new Set<string>()
+  for (const fact of history.events) {
+    const { event } = fact
+    const container = containerOf(event)
+    if (container === undefined) continue
+    const at = occurrence(fact, clocks)
+    if (at === undefined || at.latest < notBefore - MILLISECOND) continue
+    if (event.reason === 'Killing') {
+      if (!STOPPING.test(text(event))) continue
+      // The first occurrence is known by its name whatever version arrived, unless the version is about another container.
+      const first = event.count > 1 && event.message === text(event) ? firstOccurrence(event) : undefined
+      if (first !== undefined && first.latest >= notBefore && !seen.has(event.name)) add(killings, container, first)
+      seen.add(event.name)
+      add(killings, container, at)
+      const earliest = first ?? at
+      if (firstKilling === undefined || earliest.earliest < firstKilling.earliest) firstKilling = earliest
+    } else if (event.reason === 'FailedPreStopHook') {
+      add(failures, container, at)
+    }
+  }
+  return {
+    killings: (container) => killings.get(container) ?? [],
+    preStopFailures: (container) => failures.get(container) ?? [],
+    firstKilling,
+  }
+}
+
+/**
+ * What the Events of one termination say of the node's clock, besides what was known before: an Event was made before it
+ * arrived, and the kubelet says "Stopping container" only after the deletion that it stops it for. (Restarts by a probe have
+ * another message; that the Event also arrived after the deletion leaves out what a changed sandbox had stopped before.)
+ *
+ * @param startEarliest the deletion is not before this, on the API server's clock
+ * @param deletionArrived when its first sight arrived
+ */
+export function tightenNodeClock(
+  history: History,
+  clocks: Clocks,
+  startEarliest: number | undefined,
+  deletionArrived: number | undefined,
+): Clocks {
+  let next = clocks
+  for (const { event, arrivedAt, listed } of history.events) {
+    const at = event.count <= 1 ? firstOccurrence(event) : undefined
+    if (at === undefined || listed) continue
+    next = next.with('Node', { earliest: at.earliest - arrivedAt })
+    if (startEarliest === undefined || deletionArrived === undefined || arrivedAt < deletionArrived) continue
+    if (event.reason !== 'Killing' || !STOPPING.test(text(event))) continue
+    next = next.with('Node', { latest: at.latest - next.earliest(startEarliest, 'APIServer', 'Recorder') })
+  }
+  return next
+}
