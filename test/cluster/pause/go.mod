@@ -1,0 +1,3 @@
+module gracewatch.dev/gracewatch/test/cluster/pause
+
+go 1.24.0
