@@ -1,7 +1,17 @@
+/** Where the API server is and who we are to it: the service account of our pod, or a kubeconfig. */
+import { createClock, type RecorderClock } from './clock.ts'
 import type { KubeHttp } from './http.ts'
+import { HttpClient } from './http-client.ts'
+import { inClusterNamespace, inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from './in-cluster.ts'
+
+interface CommonOptions {
+  readonly clock?: RecorderClock
+  /** Default gracewatch. */
+  readonly userAgent?: string
+}
 
 /** The service account of the pod that this process runs in. Host and port: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. */
-export interface InClusterOptions {
+export interface InClusterOptions extends CommonOptions {
   readonly inCluster: true
   readonly host: string
   readonly port: string
@@ -10,7 +20,7 @@ export interface InClusterOptions {
 }
 
 /** A kubeconfig file. Without one: $KUBECONFIG or ~/.kube/config, as kubectl has it. */
-export interface KubeconfigOptions {
+export interface KubeconfigOptions extends CommonOptions {
   readonly inCluster?: false
   readonly kubeconfig?: string | undefined
   readonly context?: string | undefined
@@ -22,4 +32,23 @@ export interface Connection {
   readonly namespace: string
   /** Where this connection goes, for a log line or a message. */
   describe(): string
+}
+
+/**
+ * Makes no call yet, so it succeeds while the API server is away. Throws an Error that says what to do where the files that it
+ * needs are missing or unusable. Only a kubeconfig loads the Kubernetes client.
+ */
+export async function openConnection(options: InClusterOptions | KubeconfigOptions): Promise<Connection> {
+  const { clock = createClock(), userAgent = 'gracewatch' } = options
+  if (options.inCluster) {
+    const directory = options.directory ?? SERVICE_ACCOUNT_DIRECTORY
+    const server = inClusterServer(options.host, options.port)
+    const namespace = await inClusterNamespace(directory)
+    const http = new HttpClient({ server, credentials: serviceAccountCredentials(directory), clock, userAgent })
+    return { http, namespace, describe: () => `the cluster of this pod (${server})` }
+  }
+  const { loadKubeconfig } = await import('./kubeconfig.ts')
+  const { server, context, namespace, proxy, credentials } = await loadKubeconfig(options)
+  const http = new HttpClient({ server, credentials, clock, userAgent, proxy })
+  return { http, namespace, describe: () => `context ${context} (${server})` }
 }

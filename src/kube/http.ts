@@ -21,7 +21,7 @@ export interface HttpResponse {
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: Uint8Array
-  /** When the request was written to its connection, and when the response's head arrived: they bracket the server's Date. */
+  /** When the request was handed to the connections, and when the response's head arrived: they bracket the server's Date. */
   readonly sentAt: Micros
   readonly receivedAt: Micros
   /** Throws KubeError BadResponse where the body is no JSON. The caller names the type that the API documents for this path. */
