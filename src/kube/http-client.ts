@@ -205,7 +205,7 @@ export class HttpClient implements KubeHttp {
       path: `${this.#prefix}${request.path}${queryOf(request.query)}`,
       method: request.method,
       headers: {
-        accept: 'application/json',
+        accept: request.accept ?? 'application/json',
         'user-agent': this.#options.userAgent,
         ...(body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
         ...credentials.headers,

@@ -11,6 +11,8 @@ export interface HttpRequest {
   readonly body?: unknown
   /** Default application/json. */
   readonly contentType?: string
+  /** Default application/json. */
+  readonly accept?: string
   /** For the whole call, waiting for a connection included; of a stream, until its headers. Default 15 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal

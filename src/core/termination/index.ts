@@ -13,12 +13,12 @@ import {
 import type { Clock, Confidence, Fact, Source } from '../evidence.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
 import { causeOf } from './cause.ts'
-import { Clocks, type Interval, interval } from './clocks.ts'
+import { Clocks, type Interval, interval, type Offset } from './clocks.ts'
 import { type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
 import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
-import { containerHistories, deletionFloor, gather, type History, isTerminal } from './history.ts'
+import { containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
 
@@ -360,9 +360,21 @@ function graceUsed(containers: readonly ContainerResult[], graceSeconds: number)
   return Math.min(1_000_000, Math.max(0, Math.round((Math.max(...used) / whole) * 100)))
 }
 
+/**
+ * What this termination's evidence says of its node's clock against the recorder's; undefined where it names no node. Kept by the
+ * caller for the next termination on that node.
+ */
+export function nodeClock(facts: readonly Fact[]): { node: string; offset: Offset } | undefined {
+  const history = gather(facts)
+  const node = history?.last?.nodeName
+  if (history === undefined || node === undefined) return undefined
+  const { deletion } = history
+  const sound = deletion !== undefined && (deletion.pod.deletionGracePeriodSeconds !== 0 || deletion.change !== 'Listed')
+  const floor = sound ? deletionFloor(deletion.pod) : undefined
+  return { node, offset: tightenNodeClock(history, Clocks.of(history.clocks), floor, deletion?.arrivedAt).offset('Node') }
+}
+
 /** True for a pod that ran to its end with success and that nobody stopped. */
 export function isPlainCompletion(record: PodTermination): boolean {
   return record.cause?.type === 'Completed' && record.outcome === 'Graceful'
 }
-
-export { isTerminal }
