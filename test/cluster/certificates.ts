@@ -13,6 +13,9 @@ interface Subject {
   readonly serves?: readonly string[]
 }
 
+/** The API server shows a certificate of this name to extension API servers; they believe the user it tells only then. */
+export const FRONT_PROXY_NAME = 'front-proxy-client'
+
 const LOCAL_NAMES = [`IP:${NODE_ADDRESS}`, 'IP:127.0.0.1', 'DNS:localhost']
 
 /**
@@ -37,6 +40,7 @@ const SUBJECTS = {
     ],
   },
   'apiserver-to-kubelet': { name: 'kube-apiserver-kubelet-client', group: 'system:masters' },
+  'front-proxy': { name: FRONT_PROXY_NAME },
   'apiserver-to-etcd': { name: 'kube-apiserver-etcd-client' },
   etcd: { name: 'etcd', serves: LOCAL_NAMES },
 } as const satisfies Record<string, Subject>

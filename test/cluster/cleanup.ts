@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { codeOf } from './errors.ts'
 import { type Layout, POD_NETWORK } from './layout.ts'
 import { kill, listProcesses, type ProcessId } from './processes.ts'
@@ -12,6 +12,8 @@ const POD_CGROUP = 'kubepods'
 /** The kubelet writes its links for log collectors here, whatever it is told. */
 const CONTAINER_LOG_LINKS = '/var/log/containers'
 const CNI_RESULTS = '/var/lib/cni/results'
+/** The kubelet listens here for device plugins, whatever its root folder is. */
+const DEVICE_PLUGINS = '/var/lib/kubelet/device-plugins'
 
 /** Kernel settings that the kubelet and the CNI plugins write. */
 export const SYSCTLS = [
@@ -156,14 +158,15 @@ export function removeShimSockets(layout: Layout): void {
   }
 }
 
-/** Files outside the cluster's folder: links to its containers' logs, and libcni's records of its network. */
-export function removeTraces(layout: Layout): void {
+/** Files outside the cluster's folder: what the kubelet and libcni put at fixed places. */
+export function removeStrayFiles(layout: Layout): void {
   for (const link of filesIn(CONTAINER_LOG_LINKS)) {
     if (lstatSync(link).isSymbolicLink() && readlinkSync(link).startsWith(`${layout.root}/`)) rmSync(link)
   }
   for (const file of filesIn(CNI_RESULTS)) if (basename(file).startsWith(`${POD_NETWORK}-`)) rmSync(file)
-  for (const folder of [CONTAINER_LOG_LINKS, CNI_RESULTS, '/var/lib/cni', '/run/containerd/s', '/run/containerd'])
-    removeIfEmpty(folder)
+  rmSync(join(DEVICE_PLUGINS, 'kubelet.sock'), { force: true })
+  const made = [CONTAINER_LOG_LINKS, CNI_RESULTS, dirname(CNI_RESULTS), DEVICE_PLUGINS, dirname(DEVICE_PLUGINS)]
+  for (const folder of [...made, '/run/containerd/s', '/run/containerd']) removeIfEmpty(folder)
 }
 
 function filesIn(folder: string): string[] {

@@ -40,8 +40,8 @@ A real Kubernetes cluster on this machine (Linux, root), built from Go modules a
 
   eval "$(npm run -s cluster -- env)"     then kubectl speaks to it
 
-Environment: KUBE_VERSION (default ${DEFAULT_VERSION}), GRACEWATCH_CACHE (default ~/.cache/gracewatch),
-GRACEWATCH_CLUSTER_DIR (default /var/lib/gracewatch-cluster).
+Environment: KUBE_VERSION (default ${DEFAULT_VERSION}), GRACEWATCH_CACHE (binaries and images; default
+~/.cache/gracewatch), GRACEWATCH_CLUSTER_DIR (the cluster; default /var/lib/gracewatch-cluster).
 `
 
 const INSTALL_PARTS_TO_COME = ['--agent', '--gates', '--cleanup']

@@ -10,7 +10,7 @@ import {
   mountTracefs,
   removeCgroups,
   removeShimSockets,
-  removeTraces,
+  removeStrayFiles,
   removeTracing,
   SYSCTLS,
   strayParts,
@@ -85,6 +85,8 @@ export async function bringUp(settings: Settings, version: string, shape: Shape,
     })
     await progress.step('waiting for the node to be Ready', () => untilUsable(layout, supervisor, 'node'))
   }
+  state.complete = true
+  writeState(layout.stateFile, state)
   return { layout, state, binaries, supervisor }
 }
 
@@ -102,7 +104,8 @@ export async function openCluster(settings: Settings): Promise<RunningCluster | 
 export async function isWhole(settings: Settings, version: string, shape: Shape): Promise<boolean> {
   const { built } = findRelease(version, settings.cacheDir)
   const known = readState(layoutOf(settings.stateDir).stateFile)
-  if (known?.version !== version || known.shape !== shape || known.built !== built || !existsSync(built)) return false
+  if (!known?.complete || known.version !== version || known.shape !== shape || known.built !== built || !existsSync(built))
+    return false
   const cluster = await openCluster(settings)
   if (!cluster) return false
   const { supervisor } = cluster
@@ -126,7 +129,7 @@ export async function takeDown(settings: Settings, progress: Progress): Promise<
     removeCgroups()
     await removeTracing(state?.before.tracefsMounted ?? true)
     for (const [name, value] of Object.entries(state?.before.sysctls ?? {})) writeFileSync(join('/proc/sys', name), value)
-    removeTraces(layout)
+    removeStrayFiles(layout)
     rmSync(layout.root, { recursive: true, force: true })
   })
   return true
@@ -173,6 +176,7 @@ async function recordBefore(layout: Layout, version: string, shape: Shape, built
   const known = readState(layout.stateFile)
   if (known) {
     known.built = built
+    known.complete = false
     return known
   }
   const sysctls: Record<string, string> = {}
@@ -182,7 +186,16 @@ async function recordBefore(layout: Layout, version: string, shape: Shape, built
   }
   const [nftTables, chains] = shape === 'node' ? await Promise.all([listNftTables(), listForeignChains()]) : [[], []]
   const before = { sysctls, nftTables, chains, tracefsMounted: isTracefsMounted() }
-  const state: ClusterState = { version, shape, built, bootId: bootId(), startedAt: new Date().toISOString(), parts: {}, before }
+  const state: ClusterState = {
+    version,
+    shape,
+    built,
+    complete: false,
+    bootId: bootId(),
+    startedAt: new Date().toISOString(),
+    parts: {},
+    before,
+  }
   writeState(layout.stateFile, state)
   return state
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { call } from './api.ts'
-import { type Certificates, certificatesOf, kubeconfigOf } from './certificates.ts'
+import { type Certificates, certificatesOf, FRONT_PROXY_NAME, kubeconfigOf } from './certificates.ts'
 import type { Binaries } from './kubernetes.ts'
 import { type Layout, NODE_ADDRESS, NODE_NAME, POD_RANGE, PORTS, SERVICE_RANGE } from './layout.ts'
 import { containerdConfig, etcdArguments, kubeletConfig, proxyConfig } from './part-config.ts'
@@ -101,6 +101,13 @@ function apiServer({ layout, binaries }: PartContext): PartSpec {
       `--kubelet-certificate-authority=${certificates.ca}`,
       `--kubelet-client-certificate=${certificates.certificate('apiserver-to-kubelet')}`,
       `--kubelet-client-key=${certificates.key('apiserver-to-kubelet')}`,
+      `--proxy-client-cert-file=${certificates.certificate('front-proxy')}`,
+      `--proxy-client-key-file=${certificates.key('front-proxy')}`,
+      `--requestheader-client-ca-file=${certificates.ca}`,
+      `--requestheader-allowed-names=${FRONT_PROXY_NAME}`,
+      '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+      '--requestheader-group-headers=X-Remote-Group',
+      '--requestheader-username-headers=X-Remote-User',
     ],
     files: {},
     healthy: answersOk(`https://${NODE_ADDRESS}:${PORTS.apiServer}/readyz`, certificates),
@@ -130,6 +137,9 @@ function controllerManager({ layout, binaries, shape }: PartContext): PartSpec {
       '--use-service-account-credentials=true',
       // There is one: an election would only add its lease's length to every restart.
       '--leader-elect=false',
+      // Its default of 20 requests a second makes the first pod wait 5 s for its account.
+      '--kube-api-qps=200',
+      '--kube-api-burst=400',
       ...(shape === 'node' ? [] : [`--controllers=${['*', ...without].join(',')}`]),
     ],
     files: {},

@@ -35,6 +35,8 @@ const stateSchema = z.object({
   shape: z.enum(SHAPES),
   /** Folder of the binaries that the parts were started from. */
   built: z.string(),
+  /** False until everything that `up` does has been done. */
+  complete: z.boolean(),
   /** /proc/sys/kernel/random/boot_id: process ids of another boot mean nothing. */
   bootId: z.string(),
   /** RFC 3339. */
