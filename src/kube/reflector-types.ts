@@ -66,7 +66,7 @@ export interface ReflectorOptions<T> {
   readonly path: string
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
-  /** One raw object -> T, or undefined for an object that is of no interest. Throws DecodeError naming the field. */
+  /** One raw object -> T, or undefined where it is of no interest, now and for good. Throws DecodeError naming the field. */
   readonly decode: (raw: unknown) => T | undefined
   /** Called synchronously, in stream order. What it throws is caught, counted and passed to onError; the stream goes on. */
   readonly onChange: (change: Change<T>) => void
@@ -106,19 +106,4 @@ export interface ReflectorStats {
   readonly lastAliveAt?: Micros
   /** The last failure's message, while it lasts. */
   readonly lastError?: string
-}
-
-export interface ReflectorHandle<T extends Identified> {
-  /** Begins to list and watch. Once only. */
-  start(): void
-  /** Ends whatever is under way; when it resolves, nothing is open and no handler will be called again. */
-  stop(): Promise<void>
-  get(uid: string): T | undefined
-  values(): Iterable<T>
-  readonly size: number
-  /** True from the first complete list on. */
-  readonly synced: boolean
-  readonly stats: ReflectorStats
-  /** Resolves at the first complete list; rejects with KubeError Aborted where the reflector is stopped before. */
-  whenSynced(): Promise<void>
 }
