@@ -55,14 +55,16 @@ function header(record: PodTermination, width: number): Line[] {
     workload === undefined || (workload.kind === 'Pod' && workload.name === name)
       ? ''
       : clean(`${workload.kind} ${workload.name}`)
-  const rest = [owner, clean(node ?? '')].filter((text) => text !== '').join('   ')
+  const parts = [owner, clean(node ?? '')].filter((text) => text !== '')
+  const rest = parts.join('   ')
   const room = width - displayWidth(end.text) - 2
   const title = (text: string, more: string): Line => {
     const left: Span[] = [{ text, strong: true }, ...(more === '' ? [] : [{ text: `   ${more}` }])]
     return [...left, { text: ' '.repeat(Math.max(2, width - lineWidth(left) - displayWidth(end.text))) }, end]
   }
   if (displayWidth(id) + (rest === '' ? 0 : 3) + displayWidth(rest) <= room) return [title(id, rest)]
-  return [title(shorten(id, room), ''), ...(rest === '' ? [] : [[{ text: shorten(rest, width) }]])]
+  const below = displayWidth(rest) <= width ? [rest] : parts
+  return [title(shorten(id, room), ''), ...below.map((text): Line => [{ text: shorten(text, width) }])]
 }
 
 function picture(record: PodTermination, timeline: Timeline, width: number): Line[] {
@@ -88,17 +90,16 @@ function picture(record: PodTermination, timeline: Timeline, width: number): Lin
     const row: Line = [{ text: pad(shortLabel(clean(label), labelWidth), labelWidth + 2) }, ...cells.spans(), { text: ' ' }]
     lines.push([...row, ...fitted(end, width - lineWidth(row))])
   }
-  const more = [
-    ...(left > 0 ? [`${left} more containers`] : []),
-    ...(endpoints.length > MOST_SERVICES ? [`${endpoints.length - MOST_SERVICES} more Services`] : []),
-  ]
   for (const text of legendOf(lines, columns + endWidth + 1))
     lines.push([{ text: ' '.repeat(labelWidth + 2) }, { text, tone: 'quiet' }])
-  if (more.length > 0) lines.push([{ text: `  and ${more.join(', ')}: -o yaml shows them all`, tone: 'quiet' }])
+  const more = [counted(left, 'container'), counted(endpoints.length - MOST_SERVICES, 'Service')].filter((text) => text !== '')
+  if (more.length > 0) lines.push(...quiet(wrap(`and ${more.join(', ')}: -o yaml shows them all`, width, 2)))
   return lines
 }
 
 const MOST_SERVICES = 8
+
+const counted = (count: number, what: string) => (count > 0 ? `${count} more ${what}${count === 1 ? '' : 's'}` : '')
 
 /** The signs that do not explain themselves, where they were used. */
 const LEGEND = [

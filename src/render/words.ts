@@ -110,7 +110,7 @@ export function markWords(mark: Mark, container: ContainerEnd | undefined): Span
         case 'Failed':
           return { text: 'preStop failed', tone: 'warning' }
         case 'Overran':
-          return { text: 'preStop overran, no longer waited for', tone: 'warning' }
+          return { text: 'preStop overran', tone: 'warning' }
         default:
           return { text: 'preStop ended' }
       }
@@ -118,9 +118,9 @@ export function markWords(mark: Mark, container: ContainerEnd | undefined): Span
       const name = clean(container?.stopSignal?.name ?? 'stop signal')
       switch (container?.stopSignal?.result) {
         case 'Delivered':
-          return { text: `${name} to PID 1, delivered` }
+          return { text: `${name} reached PID 1` }
         case 'Ignored':
-          return { text: `${name} to PID 1, dropped by the kernel`, tone: 'warning' }
+          return { text: `${name} dropped by the kernel`, tone: 'warning' }
         default:
           return { text: `${name} to PID 1` }
       }

@@ -467,3 +467,24 @@ export function restartedKubelet(): PodTermination {
 export function begunByTheAgent(): PodTermination {
   return { pod: { namespace: 'shop', name: 'web-7d4b9c-x2x9k', uid: '84b61cdb-0c1f-4a52-9d4e-5c7f0b1f3a11' } }
 }
+
+/** Names as long as big clusters have them. */
+export function longNames(): PodTermination {
+  const container = 'checkout-service-with-a-rather-long-container-name'
+  const record = forcedKillInferred()
+  const renamed = <T extends { container?: string | undefined }>(item: T): T =>
+    item.container === 'app' ? { ...item, container } : item
+  return {
+    ...record,
+    pod: {
+      ...record.pod,
+      namespace: 'production-eu-west-1',
+      name: 'checkout-service-canary-internal-7d4b9c8d6f-x2x9k',
+      node: 'ip-10-0-112-134.eu-west-1.compute.internal',
+      workload: { kind: 'Deployment', name: 'checkout-service-canary-internal' },
+    },
+    containers: (record.containers ?? []).map((entry) => (entry.name === 'app' ? { ...entry, name: container } : entry)),
+    findings: (record.findings ?? []).map(renamed),
+    timeline: (record.timeline ?? []).map(renamed),
+  }
+}
