@@ -4,7 +4,7 @@
  * again where the place was lost; it then reports the difference by UID, and the gap.
  */
 import type { Micros } from '../core/time.ts'
-import { backoffMs, sleep } from './backoff.ts'
+import { sleep } from './backoff.ts'
 import { DecodeError, KubeError } from './errors.ts'
 import { isVersionTooLarge } from './failures.ts'
 import { Horizon } from './horizon.ts'
@@ -19,6 +19,7 @@ import type {
   ReflectorStats,
   ReflectorTimings,
 } from './reflector-types.ts'
+import { Retry } from './retry.ts'
 import { isOlder, Store, type WatchType } from './store.ts'
 
 const DEFAULTS: ReflectorTimings = {
@@ -34,10 +35,6 @@ const DEFAULTS: ReflectorTimings = {
 }
 
 const TICK_MS = 1000
-/** A stream that lived this long was a good one even if nothing happened in it. */
-const HEALTHY_MS = 10_000
-/** While events do come, repeated breaks back off only so far. */
-const MAX_PROGRESSING_FAILURES = 3
 /** Failures at one resume point after which it is given up for a new list. */
 const MAX_STUCK = 3
 /** How long pages are used, once the server has refused a streaming list or was silent in one, before it is asked again. */
@@ -45,9 +42,6 @@ const PAGES_AFTER_REFUSAL_MS = 3_600_000
 const PAGES_AFTER_SILENCE_MS = 60_000
 /** Beyond this, undecodable objects are logged at debug only. */
 const MAX_DECODE_WARNINGS = 20
-/** Failures after which the next try can follow at once: what broke was the connection. */
-const RESUMABLE: ReadonlySet<string> = new Set(['Network', 'Timeout', 'BadResponse', 'Gone'])
-
 type Counters = { -readonly [K in keyof ReflectorStats]: ReflectorStats[K] }
 
 export class Reflector<T extends Identified> {
@@ -55,6 +49,7 @@ export class Reflector<T extends Identified> {
   readonly #timings: ReflectorTimings
   readonly #store: Store<T>
   readonly #horizon = new Horizon()
+  readonly #retry: Retry
   readonly #stopping = new AbortController()
   readonly #firstList = Promise.withResolvers<void>()
   readonly #failures: Record<string, number> = {}
@@ -69,8 +64,6 @@ export class Reflector<T extends Identified> {
   #pagesUntilMs = 0
   /** Failures at this resume point. */
   #stuck = 0
-  /** Failures for the back-off, which takes longer to trust the server again than the counter of the statistics does. */
-  #failuresInRow = 0
   /** Whether the watch that is open, or was last, told anything. */
   #progress = false
 
@@ -78,6 +71,7 @@ export class Reflector<T extends Identified> {
     this.#options = options
     this.#timings = { ...DEFAULTS, ...options.timings }
     this.#store = new Store(options.keep !== 'none')
+    this.#retry = new Retry(this.#timings.backoffBaseMs, this.#timings.backoffMaxMs, this.#timings.random)
     this.#counters = {
       phase: 'Idle',
       lists: 0,
@@ -349,27 +343,22 @@ export class Reflector<T extends Identified> {
   }
 
   /** Takes in how a list or a watch ended, and says how long to wait before the next. */
-  #assess(failure: unknown, livedMs: number): number {
-    if (failure === undefined && this.#counters.phase === 'Listing') return 0
-    const { backoffBaseMs, backoffMaxMs, random } = this.#timings
-    const good = livedMs >= HEALTHY_MS || (this.#progress && livedMs >= backoffBaseMs)
-    if (good) this.#failuresInRow = 0
-    // The server ended the watch, as it does every few minutes.
-    if (failure === undefined && good) return 0
-    const error = failure instanceof KubeError ? failure : undefined
+  #assess(thrown: unknown, livedMs: number): number {
+    if (thrown === undefined && this.#counters.phase === 'Listing') return 0
+    const error = thrown instanceof KubeError ? thrown : undefined
     if (this.#version === undefined && error?.code === 'Invalid' && performance.now() >= this.#pagesUntilMs) {
       this.#refused(error.message)
       return 0
     }
-    if (failure !== undefined) this.#checkLoss(error)
-    this.#failuresInRow++
-    if (this.#progress) this.#failuresInRow = Math.min(this.#failuresInRow, MAX_PROGRESSING_FAILURES)
-    const atOnce = this.#failuresInRow === 1 && (failure === undefined || (error !== undefined && RESUMABLE.has(error.code)))
-    const delayMs = Math.max(
-      atOnce ? 0 : backoffMs(this.#failuresInRow, { baseMs: backoffBaseMs, maxMs: backoffMaxMs, random }),
-      error?.retryAfterMs ?? 0,
-    )
-    if (failure !== undefined) this.#report(failure, error, delayMs)
+    if (thrown !== undefined) this.#checkLoss(error)
+    const delayMs = this.#retry.after({
+      failed: thrown !== undefined,
+      code: error?.code,
+      retryAfterMs: error?.retryAfterMs,
+      livedMs,
+      progress: this.#progress,
+    })
+    if (thrown !== undefined) this.#report(thrown, error, delayMs)
     return delayMs
   }
 
