@@ -8,6 +8,7 @@
  * timer has run.
  */
 import { formatTime } from '../core/time.ts'
+import { sleep } from './backoff.ts'
 import type { RecorderClock } from './clock.ts'
 import { KubeError } from './errors.ts'
 import type { HttpRequest, HttpResponse, KubeHttp } from './http.ts'
@@ -180,7 +181,7 @@ export class LeaderElector {
         if (this.#stopping.signal.aborted) return
         delay = this.#delayAfterFailure(error)
       }
-      await this.#sleep(Math.max(MIN_DELAY_MS, delay))
+      await sleep(Math.max(MIN_DELAY_MS, delay), this.#stopping.signal)
     }
   }
 
@@ -357,20 +358,6 @@ export class LeaderElector {
     if (retryAfterMs === undefined) return Math.min(wanted, Math.max(left / 2, retryPeriodMs / 4))
     // A leader that was told to wait past its deadline asks once more before it.
     return left > retryPeriodMs ? Math.max(retryPeriodMs, Math.min(wanted, left - retryPeriodMs)) : wanted
-  }
-
-  #sleep(ms: number): Promise<void> {
-    const { signal } = this.#stopping
-    return new Promise((resolve) => {
-      if (signal.aborted) return resolve()
-      const done = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      const timer = setTimeout(done, ms)
-      signal.addEventListener('abort', done)
-    })
   }
 
   async #stop(): Promise<void> {
