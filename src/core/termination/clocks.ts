@@ -26,10 +26,16 @@ export function interval(earliest: Micros, latest: Micros, at?: Micros): Interva
   return { earliest, latest: high, at: Math.round(clamp(at ?? (earliest + high) / 2, earliest, high)) }
 }
 
-/** Best estimate of an offset: its middle where it is known well, otherwise as near to none as its bounds allow. */
+/** An Event, or a change, reaches the recorder about this long after it was made. */
+const DELIVERY: Micros = 5_000
+
+/**
+ * Best estimate of an offset. Its lower bound comes from something that arrived, which is late by little; its upper bound from a
+ * floored second, which is off by up to one. So it is near the lower one, unless both are near.
+ */
 function estimate(offset: Offset): Micros {
-  const width = offset.latest - offset.earliest
-  return width <= 2 * SECOND ? (offset.earliest + offset.latest) / 2 : clamp(0, offset.earliest, offset.latest)
+  if (offset.earliest <= UNKNOWN_OFFSET.earliest) return clamp(0, offset.earliest, offset.latest)
+  return Math.min((offset.earliest + offset.latest) / 2, offset.earliest + DELIVERY)
 }
 
 /** Both hold, so the truth is in the intersection; undefined where they exclude each other (a clock was set). */

@@ -96,6 +96,7 @@ function hookOf(
   exit: Interval | undefined,
   forced: boolean,
   failedAt: Interval | undefined,
+  plausible: boolean,
   context: ContainerContext,
 ): Hook {
   const start = killing?.earliest ?? context.notBefore
@@ -107,27 +108,17 @@ function hookOf(
   const until = exit?.latest ?? context.lastSeen
 
   if (preStop.handler === 'Sleep') {
+    // A sleep ends by its time alone and does nothing to the container, so only an earlier exit keeps the signal from coming.
     const sleep = (preStop.seconds ?? 0) * SECOND
-    if (sleep >= graceHigh + SECOND) {
-      return {
-        ended: undefined,
-        result: exit !== undefined && exit.earliest >= start + graceLow ? 'Overran' : 'Unknown',
-        stopNotBefore: start + graceLow,
-        outlived: exit !== undefined && exit.earliest >= start + graceHigh,
-      }
-    }
+    const overran = sleep >= graceHigh
     const over = start + Math.min(sleep, graceLow)
-    // Asleep or not, the hook ends when its time has come; that the container still lives then is another question.
-    const lived = exit === undefined ? context.lastSeen >= over : exit.earliest >= over || forced
-    if (sleep <= graceLow && lived && killing !== undefined && until >= over) {
-      return {
-        ended: interval(over, Math.max(over, until - (forced ? MINIMUM_STOP : 0)), over + 2000),
-        result: 'Succeeded',
-        stopNotBefore: over,
-        outlived: true,
-      }
-    }
-    return { ended: undefined, result: 'Unknown', stopNotBefore: over, outlived: lived }
+    const lived =
+      forced || (exit === undefined ? context.lastSeen >= over : exit.earliest >= over || (plausible && exit.latest >= over))
+    if (overran) return { ended: undefined, result: lived ? 'Overran' : 'Unknown', stopNotBefore: over, outlived: true }
+    if (sleep > graceLow || !lived || killing === undefined)
+      return { ended: undefined, result: 'Unknown', stopNotBefore: over, outlived: true }
+    const latest = Math.max(over, until - (forced ? MINIMUM_STOP : 0))
+    return { ended: interval(over, latest, over + 2000), result: 'Succeeded', stopNotBefore: over, outlived: true }
   }
 
   // The kubelet waits for the hook to the end of the grace period at most, then gives the container its last 2 s.
@@ -164,17 +155,10 @@ function ranOutOfGrace(exit: Interval | undefined, start: Micros, context: Conta
  * Whether the stop signal is known to have been sent to a container without a hook, or whose hook it outlived. An exit within
  * the second of the Killing Event may lie before it: the kubelet stops what its cache still believes to run.
  */
-function signalFollows(
-  exit: Interval | undefined,
-  notBefore: Micros,
-  code: number | undefined,
-  signalled: boolean,
-  alwaysRuns: boolean,
-): boolean {
+function signalFollows(exit: Interval | undefined, notBefore: Micros, plausible: boolean): boolean {
   if (exit === undefined) return false
   if (exit.earliest > notBefore) return true
-  if (exit.latest < notBefore) return false
-  return signalled || (code === 0 && alwaysRuns)
+  return exit.latest >= notBefore && plausible
 }
 
 function outcomeOf(container: ContainerHistory, forced: boolean, signalled: boolean): Outcome {
@@ -213,10 +197,10 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const forced = running && known && code === 137 && ranOutOfGrace(raw, killing?.earliest ?? context.notBefore, context)
   const diedOfSignal = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
 
-  const hook = hookOf(container, killing, raw, forced, preStopFailedAt, context)
+  const plausible = diedOfSignal || (code === 0 && alwaysRuns)
+  const hook = hookOf(container, killing, raw, forced, preStopFailedAt, plausible, context)
   const stopNotBefore = Math.max(start, hook.stopNotBefore)
-  const stopped =
-    running && known && (forced || (hook.outlived && signalFollows(raw, stopNotBefore, code, diedOfSignal, alwaysRuns)))
+  const stopped = running && known && (forced || (hook.outlived && signalFollows(raw, stopNotBefore, plausible)))
 
   let kill: Interval | undefined
   let exit = raw
@@ -232,7 +216,10 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     const whole = spec.preStop === undefined && spec.role !== 'Sidecar' ? context.grace.low * SECOND : 0
     const latest = forced ? raw.latest - Math.max(whole, MINIMUM_STOP) : raw.latest
     const quick = stopNotBefore + 60_000
-    const guess = spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran' ? quick : undefined
+    // A kill this late says that the hook left nothing but the last 2 s; that is likely enough for the estimate, not for a bound.
+    const lateKill = forced && raw.latest > (killing?.latest ?? context.notBefore) + context.grace.high * SECOND + SECOND
+    const direct = spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran'
+    const guess = direct ? quick : lateKill ? latest : undefined
     stop = interval(stopNotBefore, latest, guess)
     if (exit !== undefined && exit.earliest < stop.earliest) exit = interval(stop.earliest, exit.latest)
   }

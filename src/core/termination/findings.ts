@@ -34,7 +34,7 @@ export const seconds = (micros: Micros, digits = 1): string => `${(micros / SECO
 function about(value: Interval, from: Interval): string {
   const [low, best, high] = [value.earliest - from.latest, value.at - from.at, value.latest - from.earliest]
   if (high - low <= SECOND / 2) return `about ${seconds(best)}`
-  return `about ${seconds(best)} (between ${seconds(Math.max(0, low))} and ${seconds(high)})`
+  return `${(Math.max(0, low) / SECOND).toFixed(1)} to ${seconds(high)}`
 }
 
 const finding = (type: FindingType, message: string, on: { container?: string; service?: string } = {}): Finding => ({
@@ -77,14 +77,14 @@ function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
   }
   if (end.outcome === 'ForcedKill') {
     const signal = end.stopSignal?.name ?? 'SIGTERM'
-    const sent =
-      stop !== undefined && killing !== undefined ? ` (sent ${about(stop, killing)} after the kubelet turned to it)` : ''
-    const killed = kill !== undefined && killing !== undefined ? ` and was killed at ${about(kill, killing)}` : ' and was killed'
+    const sent = stop !== undefined && killing !== undefined ? ` (sent ${about(stop, killing)} into it)` : ''
+    const killed =
+      kill !== undefined && killing !== undefined ? ` and was killed after ${about(kill, killing)}` : ' and was killed'
     const hook = end.preStop === undefined ? '' : ` The ${end.preStop.handler} preStop hook took its share of the grace period.`
     found.push(
       finding(
         'GraceExhausted',
-        `the process did not end after ${signal}${sent}: it used up the ${grace} grace period${killed}.${hook} ` +
+        `the process did not end after ${signal}${sent} within the ${grace} grace period${killed}.${hook} ` +
           `Look at what PID 1 of the container is: a shell, npm or yarn in front of the app does not pass ${signal} on (use the exec form, ` +
           `\`exec\` in the script, or node itself), and a program without a handler for ${signal} ignores it as PID 1. ` +
           'If it does shut down but needs longer, raise terminationGracePeriodSeconds.',

@@ -32,6 +32,12 @@ interface Entry extends Interval {
   readonly message?: string
 }
 
+/** Start of the termination, with the clock that says so. */
+interface Start {
+  readonly at: Interval
+  readonly clock: Clock
+}
+
 /** The pod had ended on its own or by the kubelet before anybody asked for its deletion. */
 function endedBeforeDeletion(history: History): boolean {
   const { deletion, terminal } = history
@@ -54,12 +60,16 @@ function hasEnded(history: History): boolean {
   return history.deletion !== undefined || history.terminal !== undefined || history.removal !== undefined
 }
 
-/** Start of the termination with the clock that says so. */
-function startOf(history: History, clocks: Clocks, ended: boolean): { at: Interval; clock: Clock } | undefined {
+function startOf(history: History, clocks: Clocks, ended: boolean): Start | undefined {
   const { deletion } = history
   if (deletion === undefined || ended) return undefined
-  const arrived = clocks.latest(deletion.arrivedAt, 'Recorder', 'APIServer')
-  const best = clocks.best(deletion.arrivedAt, 'Recorder', 'APIServer')
+  // What the deletion led to came after it: its own arrival, and the endpoints that it took out.
+  const first = Math.min(
+    deletion.arrivedAt,
+    ...history.endpoints.flatMap((fact) => (fact.terminating && fact.arrivedAt > 0 ? [fact.arrivedAt] : [])),
+  )
+  const arrived = clocks.latest(first, 'Recorder', 'APIServer')
+  const best = clocks.best(first, 'Recorder', 'APIServer')
   const floor = deletionFloor(deletion.pod)
   if (floor === undefined || (deletion.pod.deletionGracePeriodSeconds === 0 && deletion.change === 'Listed')) {
     // The kubelet's own last delete has grace 0 and a new deletionTimestamp: what is listed so says nothing of the first one.
@@ -67,6 +77,15 @@ function startOf(history: History, clocks: Clocks, ended: boolean): { at: Interv
     return { at: interval(created, arrived, arrived), clock: 'APIServer' }
   }
   return { at: interval(floor, arrived >= floor ? Math.min(floor + SECOND, arrived) : floor + SECOND, best), clock: 'APIServer' }
+}
+
+/** The kubelet turns to the containers only after the deletion. */
+function beforeKilling(start: Start, killing: Interval, clocks: Clocks): Start {
+  const { at, clock } = start
+  const latest = clocks.latest(killing.latest, 'Node', clock)
+  const best = clocks.best(killing.at, 'Node', clock) - 1000
+  if (latest < at.earliest) return start
+  return { at: interval(at.earliest, Math.min(at.latest, latest), Math.min(at.at, best)), clock }
 }
 
 function graceRange(history: History, stopped: boolean, cause: string): { low: number; high: number } {
@@ -111,7 +130,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const floor = asked === undefined ? undefined : deletionFloor(asked.pod)
   const sound = asked !== undefined && (asked.pod.deletionGracePeriodSeconds !== 0 || asked.change !== 'Listed')
   const clocks = tightenNodeClock(history, Clocks.of(history.clocks), sound ? floor : undefined, asked?.arrivedAt)
-  const start = startOf(history, clocks, ended)
+  let start = startOf(history, clocks, ended)
 
   const histories = containerHistories(history)
   const lastStarted = Math.max(
@@ -120,6 +139,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   )
   const notBefore = start === undefined ? lastStarted : clocks.earliest(start.at.earliest, start.clock, 'Node')
   const events = kubeletEvents(history, clocks, notBefore)
+  if (start !== undefined && events.firstKilling !== undefined) start = beforeKilling(start, events.firstKilling, clocks)
   // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
   const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
   const stopped = early !== 'Completed'
@@ -212,10 +232,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
 
   // One common clock for comparing: the recorder's, by best estimates.
   const onRecorder = (entry: { at: Micros; clock: Clock }) => clocks.best(entry.at, entry.clock, 'Recorder')
-  const rank = (entry: Entry) => MARKS.indexOf(entry.mark)
-  entries.sort(
-    (a, b) => onRecorder(a) - onRecorder(b) || rank(a) - rank(b) || ((a.container ?? '') < (b.container ?? '') ? -1 : 1),
-  )
+  sortCausally(entries, onRecorder)
   const startEntry: { at: Micros; clock: Clock } =
     start !== undefined
       ? { at: start.at.at, clock: start.clock }
@@ -290,6 +307,32 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     findings,
     timeline: entries.slice(0, MAX_TIMELINE).map(toMark),
   }
+}
+
+/**
+ * By time, but never against what must have come first: nothing but an earlier exit comes before Terminating, and what happened to
+ * one container or in one Service keeps the order of MARKS.
+ */
+function sortCausally(entries: Entry[], time: (entry: Entry) => Micros): void {
+  const rank = (entry: Entry) => MARKS.indexOf(entry.mark)
+  const began = entries.find((entry) => entry.mark === 'Terminating')
+  const floors = new Map<string, Micros>()
+  const keys = new Map<Entry, Micros>()
+  for (const entry of [...entries].sort((a, b) => rank(a) - rank(b))) {
+    const lane = `${entry.container ?? ''}/${entry.service ?? ''}`
+    const before = entry.mark === 'ContainerExited' && began !== undefined && entry.latest < began.earliest
+    const floor = before || began === undefined ? Number.NEGATIVE_INFINITY : time(began)
+    const key = Math.max(
+      time(entry),
+      floor,
+      lane === '/' ? Number.NEGATIVE_INFINITY : (floors.get(lane) ?? Number.NEGATIVE_INFINITY),
+    )
+    keys.set(entry, key)
+    floors.set(lane, key)
+  }
+  const key = (entry: Entry) => keys.get(entry) ?? time(entry)
+  const lane = (entry: Entry) => `${entry.container ?? ''}/${entry.service ?? ''}`
+  entries.sort((a, b) => key(a) - key(b) || rank(a) - rank(b) || (lane(a) < lane(b) ? -1 : lane(a) > lane(b) ? 1 : 0))
 }
 
 /** "PreStopOverran,+1": the first finding that is a warning (else the first) and how many more there are. */

@@ -1,0 +1,102 @@
+/**
+ * After a change of leader or a restart: what happened while nobody watched is recorded from what is left of it. Nothing older than
+ * the high-water mark comes back, and without one (a first installation) there is nothing to catch up with.
+ */
+import { podTerminationSchema } from '../../api/pod-termination.ts'
+import type { PodSnapshot } from '../../core/evidence.ts'
+import { type RecordObject, recordName, recordObject } from '../../core/record-object.ts'
+import { closeUnseen } from '../../core/termination/close-unseen.ts'
+import { isTerminal } from '../../core/termination/history.ts'
+import { firstOccurrence } from '../../core/termination/kubelet-events.ts'
+import { type Micros, parseTime } from '../../core/time.ts'
+import type { RecordClient, StoredPodTermination } from '../../kube/apply.ts'
+import type { RecorderClock } from '../../kube/clock.ts'
+import type { Log } from '../../kube/log.ts'
+import type { Recorder } from './recorder.ts'
+
+export interface CatchUpOptions {
+  readonly recorder: Recorder
+  readonly records: RecordClient
+  readonly clock: RecorderClock
+  readonly log: Log
+  readonly namespace: string
+  readonly pods: { get(uid: string): PodSnapshot | undefined; values(): Iterable<PodSnapshot> }
+  /** How far back at most, in microseconds. */
+  readonly reach: Micros
+}
+
+/** When a pod that nobody deleted came to its end, by its own status. */
+function endOf(pod: PodSnapshot): Micros | undefined {
+  const times = [
+    ...pod.statuses.map((status) => status.terminated?.finishedAt),
+    ...pod.conditions.map((condition) => condition.lastTransitionTime),
+  ].flatMap((text) => parseTime(text) ?? [])
+  return times.length === 0 ? undefined : Math.max(...times)
+}
+
+/**
+ * @param watchedFrom since when this process has watched without a gap
+ * @param mark the high-water mark of the leader before; undefined where there was none
+ * @returns how many terminations were taken up
+ */
+export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark: Micros | undefined): Promise<number> {
+  const { recorder, pods, clock } = options
+  const now = clock.now()
+  let count = await closeOpenRecords(options, mark)
+  if (mark === undefined || mark >= watchedFrom) return count
+  const from = Math.max(mark, now - options.reach)
+  recorder.onGap('Pod', { from: mark, to: watchedFrom, reason: 'no controller was running' })
+
+  for (const pod of pods.values()) {
+    const ended = isTerminal(pod) && pod.deletionTimestamp === undefined ? endOf(pod) : undefined
+    if (
+      ended === undefined ||
+      ended < from ||
+      ended > watchedFrom ||
+      recorder.tracks(pod.uid) ||
+      !recorder.inScope(pod.namespace)
+    )
+      continue
+    recorder.track({ type: 'Pod', change: 'Listed', arrivedAt: now, pod })
+    count++
+  }
+  for (const [uid, events] of recorder.evidence.eventsByPod()) {
+    const named = events[0]?.event.pod
+    if (named === undefined || recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(named.namespace)) continue
+    const stopped = events.some(({ event }) => event.reason === 'Killing' && (firstOccurrence(event)?.latest ?? 0) >= from)
+    if (!stopped) continue
+    recorder.track({ type: 'Absent', arrivedAt: now, pod: { ...named } })
+    count++
+  }
+  return count
+}
+
+/** Records of terminations that another run had begun, whose pods are gone. */
+async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefined): Promise<number> {
+  const { records, recorder, pods, clock, log } = options
+  let count = 0
+  for await (const stored of records.list({ fieldSelector: 'state!=Complete' })) {
+    const { uid } = stored.pod
+    if (recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(stored.pod.namespace)) continue
+    const object = closed(stored, clock.now(), mark, options.namespace)
+    if (object === undefined) {
+      log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}` }, 'record of another version left as it is')
+      continue
+    }
+    const result = await records.apply(object)
+    if (result.result === 'Written') count++
+    else
+      log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}`, error: result.message }, 'record not completed')
+  }
+  return count
+}
+
+function closed(stored: StoredPodTermination, now: Micros, mark: Micros | undefined, own: string): RecordObject | undefined {
+  // Only what this version knows of is written back; the fields of others stay theirs.
+  const parsed = podTerminationSchema.safeParse(stored)
+  if (!parsed.success) return undefined
+  const record = closeUnseen(parsed.data, now, mark)
+  const elsewhere = stored.metadata.namespace !== stored.pod.namespace && stored.metadata.namespace === own
+  const full = stored.metadata.name !== recordName(stored.pod, elsewhere ? { prefix: stored.pod.namespace } : {})
+  return recordObject(record, { ...(full ? { full } : {}), ...(elsewhere ? { elsewhere: own } : {}) })
+}

@@ -1,0 +1,279 @@
+/** The recorder as a part of the program: its watches, its leadership, and what the leader does from time to time. */
+import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
+import { formatTime, MILLISECOND, type Micros, parseTime } from '../../core/time.ts'
+import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
+import type { RecorderClock } from '../../kube/clock.ts'
+import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
+import { decodeEvent } from '../../kube/decode/event.ts'
+import { decodePod } from '../../kube/decode/pod.ts'
+import { KubeError } from '../../kube/errors.ts'
+import { createEventWriter } from '../../kube/events.ts'
+import type { KubeHttp } from '../../kube/http.ts'
+import { LeaderElector } from '../../kube/lease.ts'
+import type { Log } from '../../kube/log.ts'
+import type { Controller } from '../../kube/operator.ts'
+import { Reflector } from '../../kube/reflector.ts'
+import type { Identified } from '../../kube/reflector-types.ts'
+import { catchUp } from './catch-up.ts'
+import { Recorder, type RecorderSettings } from './recorder.ts'
+import { Retention } from './retention.ts'
+import { Warnings } from './warnings.ts'
+import { WorkloadResolver } from './workloads.ts'
+
+/** Annotation of the Lease: everything that began before is recorded, or stands in a record that is still open. */
+export const HIGH_WATER_MARK = 'gracewatch.dev/high-water-mark'
+
+/** The only Events that tell of a container's end; the API server filters, so that the others cost nothing. */
+const EVENT_REASONS = ['Killing', 'FailedPreStopHook'] as const
+
+const MARK_MS = 2000
+const RETENTION_MS = 300_000
+const FIRST_RETENTION_MS = 20_000
+const WARNINGS_MS = 60_000
+const CLOCK_MS = 240_000
+/** Each answer halves what is open of the API server's clock: from a second to the time of a round trip. */
+const CLOCK_SAMPLES = 8
+
+export interface RecorderControllerSettings extends RecorderSettings {
+  readonly podName: string
+  readonly leaseName: string
+  readonly leaseDurationMs: number
+  readonly renewDeadlineMs: number
+  readonly retryPeriodMs: number
+  readonly gracefulRetentionMs: number
+  readonly abnormalRetentionMs: number
+  readonly maxRecordsPerNamespace: number
+  readonly maxRecords: number
+  readonly deletesPerSecond: number
+  readonly catchUpMs: number
+  readonly events: boolean
+}
+
+export interface RecorderControllerOptions {
+  readonly http: KubeHttp
+  readonly clock: RecorderClock
+  readonly log: Log
+  readonly settings: RecorderControllerSettings
+}
+
+export class RecorderController implements Controller {
+  readonly name = 'recorder'
+  readonly pods: Reflector<PodSnapshot>
+  readonly slices: Reflector<EndpointSliceSnapshot>
+  readonly events: readonly Reflector<EventSnapshot>[]
+  readonly elector: LeaderElector
+  readonly #options: RecorderControllerOptions
+  readonly #recorder: Recorder
+  readonly #records: RecordClient
+  readonly #warnings: Warnings | undefined
+  readonly #retention: Retention
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #unobserve: (() => void) | undefined
+  #stopping = false
+  #watchedFrom: Micros = 0
+  /** Counts terms of leadership, so that what an older one still has under way ends. */
+  #term = 0
+  #caughtUp = false
+
+  constructor(options: RecorderControllerOptions) {
+    const { http, clock, log, settings } = options
+    this.#options = options
+    this.elector = new LeaderElector({
+      http,
+      clock,
+      log,
+      namespace: settings.namespace,
+      name: settings.leaseName,
+      identity: `${settings.podName}_${crypto.randomUUID()}`,
+      leaseDurationMs: settings.leaseDurationMs,
+      renewDeadlineMs: settings.renewDeadlineMs,
+      retryPeriodMs: settings.retryPeriodMs,
+      onStartedLeading: () => this.#lead(),
+      onStoppedLeading: (reason) => {
+        this.#term++
+        this.#caughtUp = false
+        log.info({ reason }, 'no longer the leader')
+      },
+    })
+    const guard = () => this.elector.guard()
+    this.#records = createRecordClient({
+      http,
+      guard,
+      onUnknownFields: (fields) =>
+        log.warn(
+          { fields },
+          'the PodTermination CRD is older than this controller, fields are left out: apply the CRD of this version',
+        ),
+    })
+    this.#warnings = settings.events
+      ? new Warnings({ writer: createEventWriter({ http, instance: settings.podName, guard }), log, now: () => clock.now() })
+      : undefined
+    this.#retention = new Retention({
+      http,
+      records: this.#records,
+      rules: {
+        gracefulMs: settings.gracefulRetentionMs,
+        abnormalMs: settings.abnormalRetentionMs,
+        perNamespace: settings.maxRecordsPerNamespace,
+        total: settings.maxRecords,
+      },
+      deletesPerSecond: settings.deletesPerSecond,
+      log,
+    })
+    this.#recorder = new Recorder({
+      http,
+      clock,
+      log,
+      settings,
+      leadership: this.elector,
+      records: this.#records,
+      workloads: new WorkloadResolver({ http, log }),
+      warnings: this.#warnings,
+      slice: (uid) => this.slices.get(uid),
+    })
+    const recorder = this.#recorder
+    this.events = EVENT_REASONS.map((reason) =>
+      this.#reflector('/api/v1/events', decodeEvent, {
+        fieldSelector: `involvedObject.kind=Pod,reason=${reason}`,
+        keep: 'none',
+        onChange: (change) => recorder.onEvent(change),
+        onGap: (gap) => recorder.onGap('Event', gap),
+      }),
+    )
+    this.slices = this.#reflector('/apis/discovery.k8s.io/v1/endpointslices', decodeEndpointSlice, {
+      onChange: (change) => recorder.onEndpointSlice(change),
+      onGap: (gap) => recorder.onGap('EndpointSlice', gap),
+    })
+    this.pods = this.#reflector('/api/v1/pods', decodePod, {
+      onChange: (change) => recorder.onPod(change),
+      onGap: (gap) => recorder.onGap('Pod', gap),
+    })
+  }
+
+  get stats() {
+    return this.#recorder.stats
+  }
+
+  /** Resolves when the caches are complete and this replica takes part in the election. */
+  async start(): Promise<void> {
+    const { http, clock } = this.#options
+    this.#unobserve = http.onResponse((observation) => this.#recorder.observeResponse(observation))
+    // Events and slices first: a termination that is under way finds its evidence waiting.
+    for (const reflector of [...this.events, this.slices]) reflector.start()
+    await Promise.all([...this.events, this.slices].map((reflector) => reflector.whenSynced()))
+    if (this.#stopping) return
+    this.pods.start()
+    await this.pods.whenSynced()
+    if (this.#stopping) return
+    this.#watchedFrom = clock.now()
+    this.elector.start()
+    void this.#sampleClock()
+    this.#every(CLOCK_MS, () => this.#sampleClock())
+    this.#every(WARNINGS_MS, () => this.#leading() && this.#warnings?.flush())
+    this.#every(MARK_MS, () => this.#mark())
+    this.#every(RETENTION_MS, () => this.#retain())
+    this.#once(FIRST_RETENTION_MS, () => this.#retain())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    await Promise.all([...this.events, this.slices, this.pods].map((reflector) => reflector.stop()))
+    await this.#recorder.stop()
+    this.#mark()
+    await this.elector.stop()
+    this.#unobserve?.()
+  }
+
+  #reflector<T extends Identified>(
+    path: string,
+    decode: (raw: unknown) => T | undefined,
+    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep'>,
+  ): Reflector<T> {
+    const { http, clock, log } = this.#options
+    return new Reflector<T>({ http, clock, log, path, decode, ...rest })
+  }
+
+  #leading(): boolean {
+    return !this.#stopping && this.elector.isLeader()
+  }
+
+  /** Runs the catch-up until it got through: while the API server is away that can take some tries. */
+  #lead(): void {
+    const { clock, log, settings } = this.#options
+    const term = ++this.#term
+    const mark = parseTime(this.elector.annotations[HIGH_WATER_MARK])
+    log.info({ highWaterMark: mark === undefined ? null : formatTime(mark) }, 'leading')
+    const attempt = async () => {
+      try {
+        const count = await catchUp(
+          {
+            recorder: this.#recorder,
+            records: this.#records,
+            clock,
+            log,
+            namespace: settings.namespace,
+            pods: this.pods,
+            reach: settings.catchUpMs * MILLISECOND,
+          },
+          this.#watchedFrom,
+          mark,
+        )
+        if (count > 0) log.info({ count }, 'terminations taken up that nobody had watched')
+        if (term === this.#term) this.#caughtUp = true
+      } catch (error) {
+        if (term !== this.#term || this.#stopping) return
+        log.warn({ err: error }, 'catch-up not finished, trying again')
+        const retry = error instanceof KubeError ? error.retryAfterMs : undefined
+        this.#once(retry ?? 5000, attempt)
+      }
+    }
+    void attempt()
+    this.#recorder.takeOver()
+  }
+
+  /** The mark moves only once what lies before it is recorded. */
+  #mark(): void {
+    if (this.elector.isLeader() && this.#caughtUp)
+      this.elector.setAnnotation(HIGH_WATER_MARK, formatTime(this.#recorder.watchedUntil()))
+  }
+
+  async #retain(): Promise<void> {
+    if (!this.#leading()) return
+    try {
+      await this.#retention.pass(() => this.#leading())
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'retention pass failed, the next one follows')
+    }
+  }
+
+  /** Asks for little, just when the server's second turns, so that its Date header tells more than a second. */
+  async #sampleClock(): Promise<void> {
+    const { http, clock } = this.#options
+    const { apiClock } = this.#recorder
+    for (let count = 0; count < CLOCK_SAMPLES && !this.#stopping; count++) {
+      const wait = (apiClock.bisect(clock.now()) - clock.now()) / MILLISECOND
+      await new Promise<void>((resolve) => this.#once(Math.max(0, wait), resolve))
+      // What comes back is observed like every other answer; without one the bounds stay wide.
+      await http.request({ method: 'GET', path: '/version', timeoutMs: 2000 }).catch(() => undefined)
+    }
+  }
+
+  #once(ms: number, action: () => unknown): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      if (!this.#stopping) void action()
+    }, ms)
+    this.#timers.add(timer)
+  }
+
+  #every(ms: number, action: () => unknown): void {
+    this.#once(ms, async () => {
+      try {
+        await action()
+      } finally {
+        if (!this.#stopping) this.#every(ms, action)
+      }
+    })
+  }
+}

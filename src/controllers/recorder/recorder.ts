@@ -1,0 +1,431 @@
+/**
+ * Follows every termination from its first sight to a little after its end and writes its record. Gather (watches into trackers),
+ * decide (core), act (one apply when the time has come). Every replica follows; only the leader writes.
+ */
+import type { PodTermination } from '../../api/pod-termination.ts'
+import { ClockEstimate, offsetFromDate } from '../../core/clock-estimate.ts'
+import type { EndpointSliceSnapshot, EventSnapshot, Fact, GapFact, PodFact, PodSnapshot } from '../../core/evidence.ts'
+import { isAbnormal, recordName, recordObject } from '../../core/record-object.ts'
+import { isTerminal } from '../../core/termination/history.ts'
+import { assemble, isPlainCompletion, nodeClock } from '../../core/termination/index.ts'
+import { MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
+import type { RecordClient } from '../../kube/apply.ts'
+import type { RecorderClock } from '../../kube/clock.ts'
+import { KubeError } from '../../kube/errors.ts'
+import type { KubeHttp, ResponseObservation } from '../../kube/http.ts'
+import type { Log } from '../../kube/log.ts'
+import type { Change, Gap } from '../../kube/reflector-types.ts'
+import type { Refused } from '../../kube/refusal.ts'
+import { WorkQueue } from '../work-queue.ts'
+import { EvidenceStore } from './evidence-store.ts'
+import { Tracker } from './tracker.ts'
+import type { Warnings } from './warnings.ts'
+import type { WorkloadResolver } from './workloads.ts'
+
+/** A termination that is over by then costs one write. */
+const FIRST_WRITE: Micros = 2 * SECOND
+/** Events and endpoint changes of the last moment come within this after the object's removal. */
+const SETTLE: Micros = 250 * MILLISECOND
+/** How long later facts are waited for: a force-deleted pod's kubelet still has its grace period to go. */
+const LINGER: Micros = 20 * SECOND
+/** A standby keeps what the leader should have written until a new leader surely had its turn. */
+const STANDBY_KEEP: Micros = 120 * SECOND
+const RETRY_REFUSED: Micros = 300 * SECOND
+const MAX_TRACKERS = 200_000
+
+export interface RecorderSettings {
+  readonly namespaces: readonly string[]
+  readonly excludeNamespaces: readonly string[]
+  readonly record: 'All' | 'Abnormal'
+  readonly recordCompletions: boolean
+  readonly namespace: string
+  readonly writeConcurrency: number
+}
+
+export interface Leadership {
+  isLeader(): boolean
+}
+
+export interface RecorderOptions {
+  readonly http: KubeHttp
+  readonly clock: RecorderClock
+  readonly log: Log
+  readonly settings: RecorderSettings
+  readonly leadership: Leadership
+  readonly records: RecordClient
+  readonly workloads: WorkloadResolver
+  readonly warnings: Pick<Warnings, 'tell'> | undefined
+  readonly slice: (uid: string) => EndpointSliceSnapshot | undefined
+}
+
+export interface RecorderStats {
+  readonly tracked: number
+  readonly written: number
+  readonly refused: Readonly<Record<string, number>>
+  readonly dropped: { readonly events: number; readonly endpoints: number; readonly facts: number; readonly trackers: number }
+}
+
+export class Recorder {
+  readonly #options: RecorderOptions
+  readonly #trackers = new Map<string, Tracker>()
+  readonly #evidence: EvidenceStore
+  readonly #queue: WorkQueue
+  readonly #api = new ClockEstimate()
+  readonly #nodes = new Map<string, ClockEstimate>()
+  readonly #refusedTold = new Map<string, Micros>()
+  #written = 0
+  readonly #refused: Record<string, number> = {}
+  #droppedFacts = 0
+  #droppedTrackers = 0
+
+  constructor(options: RecorderOptions) {
+    this.#options = options
+    this.#evidence = new EvidenceStore(options.slice)
+    this.#queue = new WorkQueue({
+      concurrency: options.settings.writeConcurrency,
+      worker: (uid) => this.#reconcile(uid),
+      onError: (uid, error) => options.log.warn({ uid, error: String(error) }, 'record not written yet, trying again'),
+    })
+  }
+
+  get stats(): RecorderStats {
+    return {
+      tracked: this.#trackers.size,
+      written: this.#written,
+      refused: { ...this.#refused },
+      dropped: { ...this.#evidence.dropped, facts: this.#droppedFacts, trackers: this.#droppedTrackers },
+    }
+  }
+
+  get evidence(): EvidenceStore {
+    return this.#evidence
+  }
+
+  get apiClock(): ClockEstimate {
+    return this.#api
+  }
+
+  tracks(uid: string): boolean {
+    return this.#trackers.has(uid)
+  }
+
+  /** Terminations that no record speaks of yet began no earlier than this: where a successor has to take up. */
+  watchedUntil(): Micros {
+    let earliest = this.#options.clock.now() - SECOND
+    for (const tracker of this.#trackers.values()) {
+      if (tracker.written === undefined && !tracker.closed) earliest = Math.min(earliest, tracker.since)
+    }
+    return earliest
+  }
+
+  observeResponse(observation: ResponseObservation): void {
+    if (observation.date === undefined) return
+    const { text, sentAt, receivedAt } = observation.date
+    const offset = offsetFromDate(text, sentAt, receivedAt)
+    if (offset !== undefined) this.#api.add(offset, receivedAt)
+  }
+
+  onPod(change: Change<PodSnapshot>): void {
+    const pod = change.object
+    if (pod.mirror === true || !this.inScope(pod.namespace)) return
+    const fact: PodFact = {
+      type: 'Pod',
+      change: change.type,
+      arrivedAt: change.arrivedAt,
+      ...(change.since === undefined ? {} : { since: change.since }),
+      pod,
+    }
+    const tracker = this.#trackers.get(pod.uid)
+    if (tracker !== undefined) {
+      this.#add(tracker, fact)
+      return
+    }
+    if (change.type !== 'Deleted' && change.type !== 'Vanished') void this.#options.workloads.resolve(pod)
+    if (this.#begins(change)) this.track(fact, change.previous)
+  }
+
+  /** Whether this change is the first sight of a termination. */
+  #begins({ type, object, previous }: Change<PodSnapshot>): boolean {
+    if (previous !== undefined && isTerminal(previous)) return false
+    if (type === 'Deleted' || type === 'Vanished') return !isTerminal(object) || previous !== undefined
+    if (object.deletionTimestamp !== undefined) return true
+    // What had ended before anybody watched is for the catch-up to judge.
+    return isTerminal(object) && (type !== 'Listed' || previous !== undefined)
+  }
+
+  /** @param previous the version before, where one is known: it shows the pod before its end */
+  track(fact: Exclude<Fact, { type: 'Clock' | 'Workload' }> & { type: 'Pod' | 'Absent' }, previous?: PodSnapshot): void {
+    const { uid, namespace } = fact.pod
+    if (this.#trackers.size >= MAX_TRACKERS) {
+      this.#droppedTrackers++
+      return
+    }
+    const listed = fact.type === 'Absent' || fact.change === 'Listed'
+    const tracker = new Tracker(uid, namespace, fact.arrivedAt, listed)
+    this.#trackers.set(uid, tracker)
+    // That it had arrived before is all that is known of the time of the version before.
+    if (previous !== undefined) tracker.add({ type: 'Pod', change: 'Listed', arrivedAt: fact.arrivedAt, pod: previous })
+    for (const known of this.#evidence.take(uid)) tracker.add(known)
+    for (const gap of this.#evidence.gapsSince(fact.arrivedAt - SECOND)) tracker.add(gap)
+    if (fact.type === 'Pod') void this.#options.workloads.resolve(fact.pod)
+    this.#add(tracker, fact)
+  }
+
+  onEvent(change: Change<EventSnapshot>): void {
+    if (change.type === 'Deleted' || change.type === 'Vanished') return
+    const { object } = change
+    if (!this.inScope(object.pod.namespace)) return
+    const fact = { type: 'Event', arrivedAt: change.arrivedAt, listed: change.type === 'Listed', event: object } as const
+    const tracker = this.#trackers.get(object.pod.uid)
+    if (tracker === undefined) this.#evidence.addEvent(fact)
+    else this.#add(tracker, fact)
+  }
+
+  onEndpointSlice(change: Change<EndpointSliceSnapshot>): void {
+    if (!this.inScope(change.object.namespace)) return
+    for (const { uid, fact } of this.#evidence.endpointFacts(change)) {
+      const tracker = this.#trackers.get(uid)
+      if (tracker === undefined) this.#evidence.addEndpoint(uid, fact, change.arrivedAt)
+      else this.#add(tracker, fact)
+    }
+  }
+
+  onGap(resource: GapFact['resource'], gap: Gap): void {
+    const fact: GapFact = { type: 'Gap', resource, ...gap }
+    this.#evidence.addGap(fact)
+    for (const tracker of this.#trackers.values()) if (tracker.completedAt === undefined) tracker.add(fact)
+  }
+
+  /** Leadership came: what the one before had under way is taken up. */
+  takeOver(): void {
+    for (const tracker of this.#trackers.values()) {
+      if (tracker.written === undefined) tracker.mayExist = true
+      this.#queue.add(tracker.uid)
+    }
+  }
+
+  /** Writes what is due and can be written, then ends. */
+  async stop(): Promise<void> {
+    await this.#queue.stop()
+  }
+
+  inScope(namespace: string): boolean {
+    const { namespaces, excludeNamespaces } = this.#options.settings
+    return (namespaces.length === 0 || namespaces.includes(namespace)) && !excludeNamespaces.includes(namespace)
+  }
+
+  #add(tracker: Tracker, fact: Fact): void {
+    tracker.add(fact)
+    if (tracker.completedAt !== undefined) return
+    const over =
+      fact.type === 'Absent' ||
+      (fact.type === 'Pod' && (fact.change === 'Deleted' || fact.change === 'Vanished' || isTerminal(fact.pod)))
+    if (over) this.#queue.add(tracker.uid, { delayMs: SETTLE / MILLISECOND })
+    else if (tracker.facts.length === 1 || tracker.written === undefined) {
+      this.#queue.add(tracker.uid, {
+        delayMs: Math.max(0, (tracker.since + FIRST_WRITE - this.#options.clock.now()) / MILLISECOND),
+      })
+    }
+  }
+
+  #factsOf(tracker: Tracker, now: Micros): Fact[] {
+    const { workloads } = this.#options
+    const facts: Fact[] = [...tracker.facts, ...this.#api.fact('APIServer', now)]
+    const { pod } = tracker
+    if (pod?.nodeName !== undefined) facts.push(...(this.#nodes.get(pod.nodeName)?.fact('Node', now) ?? []))
+    if (pod !== undefined) facts.push({ type: 'Workload', workload: workloads.known(pod) })
+    return facts
+  }
+
+  /** Brings one record up to date with its facts, if it is time and we lead. Throws KubeError for what may pass. */
+  async #reconcile(uid: string): Promise<void> {
+    const tracker = this.#trackers.get(uid)
+    if (tracker === undefined) return
+    const { clock, leadership, settings, workloads } = this.#options
+    const now = clock.now()
+    const later = (at: Micros) => this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.now()) / MILLISECOND) })
+
+    if (tracker.pod !== undefined && !workloads.settled(tracker.pod)) await workloads.resolve(tracker.pod)
+    const record = assemble(this.#factsOf(tracker, now), now)
+    if (record === undefined || (isPlainCompletion(record) && !settings.recordCompletions)) {
+      this.#drop(tracker)
+      return
+    }
+    const complete = record.state === 'Complete'
+    if (complete) this.#learnNodeClock(tracker, now)
+    if (!leadership.isLeader()) {
+      if (now - tracker.since > STANDBY_KEEP && complete) this.#drop(tracker)
+      else if (complete) later(tracker.since + STANDBY_KEEP + SECOND)
+      return
+    }
+    if (complete) {
+      await this.#complete(tracker, record, now, later)
+      return
+    }
+    const due = tracker.since + FIRST_WRITE
+    if (now < due) {
+      later(due)
+      return
+    }
+    await this.#ongoing(tracker, record, later)
+  }
+
+  /** Terminating or Overdue: one write each. */
+  async #ongoing(tracker: Tracker, record: PodTermination, later: (at: Micros) => void): Promise<void> {
+    let current = record
+    if (record.state === 'Overdue' && !tracker.nodeAsked) {
+      tracker.nodeAsked = true
+      await this.#askNode(tracker)
+      const now = this.#options.clock.now()
+      current = assemble(this.#factsOf(tracker, now), now) ?? record
+    }
+    if (tracker.written?.state !== current.state && current.state !== undefined && !tracker.closed) {
+      if (this.#kept(current) && (await this.#write(tracker, current)) && current.state === 'Overdue')
+        await this.#options.warnings?.tell(current)
+      else if (!this.#kept(current)) tracker.written = { state: current.state, text: '' }
+    }
+    // The deadline and what it allows for are the core's to judge: it is asked again a little after.
+    const deadline = parseTime(record.deadline)
+    const now = this.#options.clock.now()
+    if (current.state === 'Terminating')
+      later(Math.max(now + SECOND, Math.min((deadline ?? now) + 5 * SECOND, now + 60 * SECOND)))
+  }
+
+  async #complete(tracker: Tracker, record: PodTermination, now: Micros, later: (at: Micros) => void): Promise<void> {
+    if (tracker.completedAt === undefined) {
+      const written = !this.#kept(record) || tracker.closed || (await this.#write(tracker, record))
+      if (!written && !tracker.closed) return
+      tracker.completedAt = this.#options.clock.now()
+      if (!this.#kept(record)) tracker.closed = true
+      if (!tracker.closed && !tracker.warned) {
+        tracker.warned = true
+        await this.#options.warnings?.tell(record)
+      }
+      later(tracker.completedAt + LINGER)
+      return
+    }
+    if (now < tracker.completedAt + LINGER) {
+      later(tracker.completedAt + LINGER)
+      return
+    }
+    if (!tracker.settled && !tracker.closed && tracker.written !== undefined && JSON.stringify(record) !== tracker.written.text) {
+      await this.#write(tracker, record)
+    }
+    tracker.settled = true
+    this.#drop(tracker)
+  }
+
+  #kept(record: PodTermination): boolean {
+    return this.#options.settings.record === 'All' || isAbnormal(record)
+  }
+
+  /** @returns whether the record stands; where it was refused for good the tracker is closed */
+  async #write(tracker: Tracker, record: PodTermination): Promise<boolean> {
+    const { records, settings, log } = this.#options
+    if (tracker.mayExist) {
+      const found = await this.#stored(tracker, record)
+      tracker.mayExist = false
+      if (found === 'Complete') {
+        // Written by the leader before us, or in an earlier run: it saw more than we did.
+        tracker.closed = true
+        return true
+      }
+    }
+    const options = () => ({
+      ...(tracker.fullName ? { full: true } : {}),
+      ...(tracker.elsewhere ? { elsewhere: settings.namespace } : {}),
+    })
+    for (;;) {
+      const result = await records.apply(recordObject(record, options()))
+      if (result.result === 'Written') {
+        this.#written++
+        tracker.writes++
+        tracker.written = { state: record.state ?? '', text: JSON.stringify(record) }
+        return true
+      }
+      const gone = result.reason === 'NamespaceTerminating' || result.reason === 'NamespaceNotFound'
+      if (gone && !tracker.elsewhere && tracker.namespace !== settings.namespace) {
+        tracker.elsewhere = true
+        continue
+      }
+      if (result.reason === 'Invalid' && !tracker.fullName && result.message.includes('pod.uid')) {
+        tracker.fullName = true
+        continue
+      }
+      this.#refuse(tracker, result)
+      log.debug({ uid: tracker.uid, reason: result.reason, error: result.message }, 'record refused')
+      return false
+    }
+  }
+
+  async #stored(tracker: Tracker, record: PodTermination): Promise<string | undefined> {
+    const name = recordName(record.pod)
+    const found = await this.#options.records.get(tracker.namespace, name)
+    if (found !== undefined && found.pod.uid === tracker.uid) return found.state ?? 'Begun'
+    const there = await this.#options.records.get(
+      this.#options.settings.namespace,
+      recordName(record.pod, { prefix: tracker.namespace }),
+    )
+    if (there === undefined || there.pod.uid !== tracker.uid) return undefined
+    tracker.elsewhere = true
+    return there.state ?? 'Begun'
+  }
+
+  #refuse(tracker: Tracker, refused: Refused): void {
+    const { clock, log } = this.#options
+    this.#refused[refused.reason] = (this.#refused[refused.reason] ?? 0) + 1
+    const now = clock.now()
+    const key = `${tracker.namespace}/${refused.reason}`
+    const told = this.#refusedTold.get(key)
+    if (told === undefined || now - told > 3600 * SECOND) {
+      if (this.#refusedTold.size > 10_000) this.#refusedTold.clear()
+      this.#refusedTold.set(key, now)
+      log.warn({ namespace: tracker.namespace, reason: refused.reason, error: refused.message }, 'records refused')
+    }
+    if (refused.retry === 'Never') {
+      tracker.closed = true
+      return
+    }
+    // Once more after a while, and not again: a quota that is full stays so.
+    if (tracker.completedAt === undefined && now - tracker.since < 2 * RETRY_REFUSED) {
+      this.#queue.add(tracker.uid, { delayMs: RETRY_REFUSED / MILLISECOND })
+    } else tracker.closed = true
+  }
+
+  async #askNode(tracker: Tracker): Promise<void> {
+    const node = tracker.pod?.nodeName
+    if (node === undefined) return
+    const { http, clock } = this.#options
+    try {
+      const response = await http.request({ method: 'GET', path: `/api/v1/nodes/${node}` })
+      const ready = readyOf(response.json())
+      tracker.add({ type: 'Node', arrivedAt: clock.now(), node, exists: true, ...(ready === undefined ? {} : { ready }) })
+    } catch (error) {
+      if (error instanceof KubeError && error.code === 'NotFound')
+        tracker.add({ type: 'Node', arrivedAt: clock.now(), node, exists: false })
+      else this.#options.log.debug({ node, error: String(error) }, 'node not read')
+    }
+  }
+
+  #learnNodeClock(tracker: Tracker, now: Micros): void {
+    const learnt = nodeClock(this.#factsOf(tracker, now))
+    if (learnt === undefined) return
+    let estimate = this.#nodes.get(learnt.node)
+    if (estimate === undefined) {
+      estimate = new ClockEstimate()
+      this.#nodes.set(learnt.node, estimate)
+    }
+    estimate.add(learnt.offset, now)
+  }
+
+  #drop(tracker: Tracker): void {
+    this.#droppedFacts += tracker.dropped
+    this.#trackers.delete(tracker.uid)
+  }
+}
+
+function readyOf(node: unknown): 'True' | 'False' | 'Unknown' | undefined {
+  const { status } = node as { status?: { conditions?: readonly { type: string; status: string }[] } } // GET of a core/v1 Node
+  const found = status?.conditions?.find((condition) => condition.type === 'Ready')?.status
+  return found === 'True' || found === 'False' || found === 'Unknown' ? found : undefined
+}

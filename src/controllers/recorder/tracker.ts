@@ -1,0 +1,54 @@
+/** One termination while it is followed: its facts, and what has been written of it. */
+import type { Fact, PodSnapshot } from '../../core/evidence.ts'
+import type { Micros } from '../../core/time.ts'
+
+/** Enough for a pod of 200 containers; a pod that changes more often keeps its first and its latest facts. */
+const MAX_FACTS = 1200
+const KEEP_FIRST = 400
+
+export interface WrittenState {
+  readonly state: string
+  /** The record as text, to see whether later facts change it. */
+  readonly text: string
+}
+
+export class Tracker {
+  readonly uid: string
+  readonly namespace: string
+  /** When it was taken up, on the recorder's clock. */
+  readonly since: Micros
+  readonly facts: Fact[] = []
+  pod: PodSnapshot | undefined
+  written: WrittenState | undefined
+  writes = 0
+  /** The write of facts that came after Complete has been made, or was found needless. */
+  settled = false
+  nodeAsked = false
+  /** When Complete was first written. */
+  completedAt: Micros | undefined
+  /** A record of this pod may be there that another leader or an earlier run wrote. */
+  mayExist: boolean
+  /** The record stands in Gracewatch's own namespace. */
+  elsewhere = false
+  fullName = false
+  /** Nothing more is to be written: refused for good, or left out by the settings. */
+  closed = false
+  warned = false
+  dropped = 0
+
+  constructor(uid: string, namespace: string, since: Micros, mayExist: boolean) {
+    this.uid = uid
+    this.namespace = namespace
+    this.since = since
+    this.mayExist = mayExist
+  }
+
+  add(fact: Fact): void {
+    if (this.facts.length >= MAX_FACTS) {
+      this.facts.splice(KEEP_FIRST, 1)
+      this.dropped++
+    }
+    this.facts.push(fact)
+    if (fact.type === 'Pod') this.pod = fact.pod
+  }
+}

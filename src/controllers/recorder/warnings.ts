@@ -1,0 +1,142 @@
+/**
+ * Kubernetes Events for what a person should look at: a forced kill, and each finding of severity Warning, on the pod and on its
+ * workload. Of one workload and finding at most one in five minutes: the first at once, the rest as a count when the time is over.
+ */
+import type { PodTermination } from '../../api/pod-termination.ts'
+import { type Micros, SECOND } from '../../core/time.ts'
+import { type EventWriter, eventName, type ObjectReference } from '../../kube/events.ts'
+import type { Log } from '../../kube/log.ts'
+
+const WINDOW: Micros = 300 * SECOND
+const MAX_KEYS = 10_000
+
+interface Warning {
+  readonly reason: string
+  readonly message: string
+}
+
+interface Open {
+  readonly reason: string
+  readonly workload: ObjectReference
+  readonly openedAt: Micros
+  /** Terminations since the window opened, the first included. */
+  count: number
+  lastMessage: string
+  lastAt: Micros
+  readonly pods: string[]
+}
+
+/** What a record says that is worth an Event; at most one a type. */
+export function warningsOf(record: PodTermination): Warning[] {
+  const found = new Map<string, Warning>()
+  for (const { type, severity, container, message } of record.findings ?? []) {
+    if (severity !== 'Warning' || found.has(type)) continue
+    found.set(type, { reason: type, message: container === undefined ? message : `${container}: ${message}` })
+  }
+  if (record.outcome === 'ForcedKill' && !found.has('PreStopOverran') && !found.has('GraceExhausted')) {
+    found.set('ForcedKill', {
+      reason: 'ForcedKill',
+      message: `killed when the ${record.pod.graceSeconds} s grace period was over`,
+    })
+  }
+  return [...found.values()]
+}
+
+export interface WarningsOptions {
+  readonly writer: EventWriter
+  readonly log: Log
+  readonly now: () => Micros
+}
+
+export class Warnings {
+  readonly #options: WarningsOptions
+  readonly #open = new Map<string, Open>()
+  failed = 0
+
+  constructor(options: WarningsOptions) {
+    this.#options = options
+  }
+
+  /** For one Complete or Overdue record. Never rejects: an Event is a courtesy, the record is what counts. */
+  async tell(record: PodTermination): Promise<void> {
+    const now = this.#options.now()
+    const { pod } = record
+    const podReference: ObjectReference = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      namespace: pod.namespace,
+      name: pod.name,
+      uid: pod.uid,
+    }
+    const { workload } = pod
+    const workloadReference: ObjectReference =
+      workload?.uid === undefined || workload.kind === 'Pod'
+        ? podReference
+        : {
+            apiVersion: workload.apiVersion ?? 'v1',
+            kind: workload.kind,
+            namespace: pod.namespace,
+            name: workload.name,
+            uid: workload.uid,
+          }
+    for (const { reason, message } of warningsOf(record)) {
+      const key = `${workloadReference.uid}/${reason}`
+      const open = this.#open.get(key)
+      if (open !== undefined && now - open.openedAt < WINDOW) {
+        open.count++
+        open.lastMessage = message
+        open.lastAt = now
+        if (open.pods.length < 5) open.pods.push(pod.name)
+        continue
+      }
+      if (open !== undefined) await this.#close(key, open)
+      if (this.#open.size >= MAX_KEYS) continue
+      this.#open.set(key, {
+        reason,
+        workload: workloadReference,
+        openedAt: now,
+        count: 1,
+        lastMessage: message,
+        lastAt: now,
+        pods: [pod.name],
+      })
+      await this.#write(podReference, reason, message, 1, now, now)
+      if (workloadReference !== podReference)
+        await this.#write(workloadReference, reason, `pod ${pod.name}: ${message}`, 1, now, now)
+    }
+  }
+
+  /** Closes the windows whose time is over and tells their counts. To be called about each minute. */
+  async flush(): Promise<void> {
+    const now = this.#options.now()
+    for (const [key, open] of [...this.#open]) {
+      if (now - open.openedAt >= WINDOW) await this.#close(key, open)
+    }
+  }
+
+  async #close(key: string, open: Open): Promise<void> {
+    this.#open.delete(key)
+    if (open.count === 1) return
+    const others = open.count > open.pods.length ? ` and ${open.count - open.pods.length} more` : ''
+    const message = `${open.count} pods within 5 minutes (${open.pods.join(', ')}${others}); the last: ${open.lastMessage}`
+    await this.#write(open.workload, open.reason, message, open.count, open.openedAt, open.lastAt)
+  }
+
+  async #write(
+    object: ObjectReference,
+    reason: string,
+    message: string,
+    count: number,
+    firstAt: Micros,
+    lastAt: Micros,
+  ): Promise<void> {
+    const name = eventName(object.name, `${object.uid}/${reason}/${firstAt}`)
+    try {
+      const result = await this.#options.writer.write({ name, object, type: 'Warning', reason, message, count, firstAt, lastAt })
+      if (result.result === 'Refused') this.failed++
+    } catch (error) {
+      this.failed++
+      this.#options.log.debug({ error: String(error), reason }, 'event not written')
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/** The controller's composition root: settings, log, connection, parts, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
+import { parseConfig } from './config.ts'
+import { RecorderController } from './controllers/recorder/controller.ts'
+import { createClock } from './kube/clock.ts'
+import { openConnection } from './kube/connection.ts'
+import { GracewatchOperator } from './kube/operator.ts'
+import { createLogger } from './log.ts'
+import { cacheSynced, leaseReachable, startHealthServer, watchAlive } from './web/health.ts'
+
+/** How long a stop may take: less than the Pod's own grace period, or we would be killed like those we record. */
+const STOP_WITHIN_MS = 20_000
+
+/** Runs until SIGTERM or SIGINT. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  const parsed = parseConfig(argv)
+  if ('help' in parsed) {
+    process.stdout.write(parsed.help)
+    return 0
+  }
+  if ('problems' in parsed) {
+    for (const problem of parsed.problems) process.stderr.write(`gracewatch-controller: ${problem}\n`)
+    return 2
+  }
+  const { config, warnings } = parsed
+  const log = createLogger(config.logLevel)
+  for (const warning of warnings) log.warn({ warning }, 'setting not understood')
+
+  const clock = createClock()
+  const connection = await openConnection(
+    config.kubeconfig === undefined && config.inCluster !== undefined
+      ? { inCluster: true, ...config.inCluster, clock }
+      : { kubeconfig: config.kubeconfig, context: config.context, clock },
+  )
+  const recorder = new RecorderController({ http: connection.http, clock, log, settings: config })
+  const watches = [
+    ['pods', recorder.pods],
+    ['endpointslices', recorder.slices],
+    ...recorder.events.map((reflector, index) => [`events ${index + 1}`, reflector] as const),
+  ] as const
+  const health = await startHealthServer({
+    address: config.healthAddress,
+    live: watches.map(([name, reflector]) =>
+      watchAlive(
+        name,
+        () => reflector.stats,
+        () => clock.now(),
+      ),
+    ),
+    ready: [...watches.map(([name, reflector]) => cacheSynced(name, reflector)), leaseReachable(() => recorder.elector.stats)],
+  })
+  const operator = new GracewatchOperator({ http: connection.http, clock, log }).add(recorder)
+
+  const stopped = Promise.withResolvers<number>()
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, 'stopping')
+    const late = setTimeout(() => {
+      log.error({ withinMs: STOP_WITHIN_MS }, 'stop took too long')
+      stopped.resolve(1)
+    }, STOP_WITHIN_MS)
+    operator
+      .stop()
+      .then(() => stopped.resolve(0))
+      .catch((err: unknown) => {
+        log.error({ err }, 'stopped with errors')
+        stopped.resolve(1)
+      })
+      .finally(() => clearTimeout(late))
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+
+  log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
+  operator
+    .start()
+    .then(() => log.info({ pods: recorder.pods.size }, 'caches complete'))
+    .catch((err: unknown) => {
+      log.error({ err }, 'start failed')
+      stopped.resolve(1)
+    })
+  const code = await stopped.promise
+  await health.close()
+  await connection.http.close()
+  return code
+}
+
+if (import.meta.main) {
+  main(process.argv.slice(2)).then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(`gracewatch-controller: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exit(1)
+    },
+  )
+}
