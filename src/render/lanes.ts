@@ -67,8 +67,8 @@ const breakAt = (cells: Canvas, { break: gap }: Scale) => {
 }
 
 /** Paints ░ from the earliest to the latest moment, where that is more than the cell itself. */
-function band(cells: Canvas, scale: Scale, { at, earliest, latest }: Moment, tone: Tone = 'plain') {
-  if (latest - earliest <= scale.cell(at)) return
+function band(cells: Canvas, scale: Scale, { at, earliest, latest, arrival }: Moment, tone: Tone = 'plain') {
+  if (arrival || latest - earliest <= scale.cell(at)) return
   cells.fill(scale.column(earliest), scale.column(latest) + 1, '░', tone)
 }
 
@@ -96,15 +96,13 @@ export function containerLane(container: ContainerEnd, timeline: Timeline, scale
   const [signal] = signals
   const last = scale.column(ended?.at ?? timeline.end)
   const told = scale.column(firstHook?.at ?? signal?.at ?? ended?.at ?? timeline.end)
+  const hookUntil = Math.max(told + 1, scale.column(hookEnd?.at ?? signal?.at ?? ended?.at ?? timeline.end))
+  const hookTone = preStop?.result === 'Overran' || preStop?.result === 'Failed' ? 'warning' : 'plain'
   cells.fill(scale.column(0), told, '·', 'quiet')
   if (firstHook !== undefined) {
-    const until = Math.max(told + 1, scale.column(hookEnd?.at ?? signal?.at ?? ended?.at ?? timeline.end))
-    const hookTone = preStop?.result === 'Overran' || preStop?.result === 'Failed' ? 'warning' : 'plain'
-    cells.fill(told, until, '▒', hookTone)
-    cells.fill(until, last, '·', 'quiet')
+    cells.fill(told, hookUntil, '▒', hookTone)
+    cells.fill(hookUntil, last, '·', 'quiet')
     if (hookEnd !== undefined) band(cells, scale, hookEnd, hookTone)
-    const words = [` preStop (${handlerWords(container)}) `, ' preStop ']
-    cells.write(told + 1, until - 1, words, hookTone, 'centre')
   }
   if (signal !== undefined) cells.fill(scale.column(signal.at), last, '─')
   // A restarted kubelet runs the hook again; nothing tells how long.
@@ -112,6 +110,10 @@ export function containerLane(container: ContainerEnd, timeline: Timeline, scale
   for (const moment of signals) band(cells, scale, moment)
   if (ended !== undefined) band(cells, scale, ended, tone)
   for (const moment of signals) cells.set(scale.column(moment.at), 'T', stopSignal?.result === 'Ignored' ? 'warning' : 'plain')
+  if (firstHook !== undefined) {
+    const words = [` preStop (${handlerWords(container)}) `, ' preStop ']
+    cells.write(told + 1, hookUntil - 1, words, hookTone, 'centre')
+  }
 
   if (ended === undefined) return { label, cells, end: [...openEnd(cells, timeline, scale, exit), ...role] }
   breakBefore(cells, scale, last)

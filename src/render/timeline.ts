@@ -7,6 +7,8 @@ export interface Moment {
   at: Micros
   earliest: Micros
   latest: Micros
+  /** When the change was seen: it had happened by then, most likely just before. */
+  arrival?: true
 }
 
 export interface PlacedMark extends Moment {
@@ -16,8 +18,9 @@ export interface PlacedMark extends Moment {
 export interface Timeline {
   /** The start on the wall, on the clock of its own mark; what the offsets count from. */
   start: Micros
-  /** How far the start itself may be off. */
+  /** How far the start itself may be off, and the earliest that it can have been. */
   startWidth: Micros
+  earliest: Micros
   marks: readonly PlacedMark[]
   /** The end of the picture: the end of the termination, or now, or the last thing known. */
   end: Micros
@@ -33,7 +36,11 @@ export function timelineOf(record: PodTermination, now?: Micros): Timeline | und
   const first = marks.find(({ mark }) => mark === 'Terminating') ?? marks[0]
   const start = first === undefined ? parseTime(record.startedAt) : parseTime(first.at)
   if (start === undefined) return undefined
-  const placed = marks.map((mark) => ({ mark, ...moment(start, mark.at, mark.earliest, mark.latest) }))
+  const placed = marks.map((mark): PlacedMark => {
+    const placedAt = moment(start, mark.at, mark.earliest, mark.latest)
+    const arrival = mark.confidence === 'Observed' && placedAt.at === placedAt.latest && placedAt.earliest < placedAt.at
+    return { mark, ...placedAt, ...(arrival ? { arrival } : {}) }
+  })
   const open = record.state !== undefined && record.state !== 'Complete'
   const ends = [
     parseTime(record.finishedAt),
@@ -47,6 +54,7 @@ export function timelineOf(record: PodTermination, now?: Micros): Timeline | und
   return {
     start,
     startWidth: first === undefined ? SECOND : (parseTime(first.latest) ?? start) - (parseTime(first.earliest) ?? start),
+    earliest: Math.min(0, (parseTime(first?.earliest) ?? start) - start),
     marks: placed,
     end: Math.max(0, ...placed.map(({ at }) => at), ...ends),
     open,

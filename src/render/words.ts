@@ -201,7 +201,7 @@ export function provenance(mark: Mark, range: string): string {
   const how = {
     Measured: `measured: ${SOURCE_WORDS[source]}`,
     Reported: `reported: ${SOURCE_WORDS[source]}`,
-    Observed: `observed as it arrived: ${SOURCE_WORDS[source]}`,
+    Observed: `observed: ${SOURCE_WORDS[source]}`,
     Inferred: `inferred by rule: ${SOURCE_WORDS[source]}`,
   }[confidence]
   return `${how}, ${range} on ${clockWords(mark)}`

@@ -26,10 +26,15 @@ const USUAL: Record<MarkType, Pick<Mark, 'source' | 'clock' | 'confidence'>> = {
   Removed: { source: 'APIServer', clock: 'Recorder', confidence: 'Observed' },
 }
 
+/** What was seen to arrive has no lower bound of its own: a day, as the core writes it. */
+const DAY = 86_400
+
 /** A mark at `seconds`, or at the first of [best, earliest, latest]. */
 export function mark(type: MarkType, seconds: number | [number, number, number], where: Where = {}): Mark {
-  const [best, earliest, latest] = typeof seconds === 'number' ? [seconds, seconds, seconds] : seconds
-  return { mark: type, at: at(best), earliest: at(earliest), latest: at(latest), ...USUAL[type], ...where }
+  const usual = { ...USUAL[type], ...where }
+  const around = (best: number) => [best, usual.confidence === 'Observed' ? best - DAY : best, best] as const
+  const [best, earliest, latest] = typeof seconds === 'number' ? around(seconds) : seconds
+  return { mark: type, at: at(best), earliest: at(earliest), latest: at(latest), ...usual }
 }
 
 export function aRecord(parts: Partial<PodTermination> = {}): PodTermination {
