@@ -1,135 +1,200 @@
 /**
- * Work by key: one worker at a time for a key, several keys in parallel up to a bound. A key that is added while it is worked on is
- * worked on again afterwards; an idle key leaves nothing behind.
+ * Work by key: never two runs of one key at a time, several keys side by side, and a key that comes while it runs runs once more
+ * afterwards, so that whatever was told before a run began is seen by it or by the next. A key that failed comes back later and
+ * later. Keys with nothing to do leave nothing behind.
  */
+import { backoffMs } from '../kube/backoff.ts'
 import { KubeError } from '../kube/errors.ts'
 
+/** Timers and a clock in milliseconds that only goes forward; tests put in their own. */
+export interface QueueTimers {
+  now(): number
+  set(callback: () => void, ms: number): unknown
+  clear(timer: unknown): void
+}
+
 export interface WorkQueueOptions {
-  /** May throw: the key is tried again, later each time, or when a KubeError says so. */
-  readonly worker: (key: string) => Promise<void>
+  /** Keys that run side by side. */
   readonly concurrency: number
-  readonly onError?: (key: string, error: unknown) => void
+  /** What it throws brings the key back: after the back-off, or after retryAfterMs where it is a KubeError that has one. */
+  readonly worker: (key: string, signal: AbortSignal) => Promise<void>
+  readonly onError?: (key: string, error: unknown, retry: { readonly failures: number; readonly delayMs: number }) => void
   /** First delay after a failure, and the longest. Default 500 ms and 60 s. */
   readonly backoffBaseMs?: number
   readonly backoffMaxMs?: number
   /** In [0, 1). Default Math.random. */
   readonly random?: () => number
+  readonly timers?: QueueTimers
 }
 
-interface Entry {
-  /** Waits for its time. */
-  timer: NodeJS.Timeout | undefined
-  dueAt: number
-  ready: boolean
+const REAL_TIMERS: QueueTimers = {
+  now: () => performance.now(),
+  set: (callback, ms) => setTimeout(callback, ms),
+  // Only ever given what set returned.
+  clear: (timer) => clearTimeout(timer as NodeJS.Timeout),
+}
+
+interface Item {
+  readonly key: string
   running: boolean
-  /** Added again while it ran: when it is due then, on the monotonic clock. */
-  again: number | undefined
+  /** When it is due; undefined while nothing asks for a run. */
+  dueAt: number | undefined
+  timer: unknown
+  /** Failures in a row, and the time before which it is not to run because of them. */
   failures: number
+  notBefore: number
 }
 
 export class WorkQueue {
   readonly #options: WorkQueueOptions
-  readonly #entries = new Map<string, Entry>()
-  readonly #ready: string[] = []
-  readonly #idle: (() => void)[] = []
+  readonly #timers: QueueTimers
+  readonly #items = new Map<string, Item>()
+  /** Due, and waiting for their turn. */
+  readonly #ready = new Set<Item>()
+  readonly #stopping = new AbortController()
+  readonly #idle = new Set<() => void>()
   #running = 0
-  #stopped = false
+  #draining = false
 
   constructor(options: WorkQueueOptions) {
     this.#options = options
+    this.#timers = options.timers ?? REAL_TIMERS
   }
 
-  /** Keys that wait, are ready or are worked on. */
+  /** Keys that wait (due or not) or run. */
   get depth(): number {
-    return this.#entries.size
+    return this.#items.size
   }
 
-  /** Keys that are due and wait for a worker. */
+  /** Keys that are due and wait for their turn. */
   get backlog(): number {
-    return this.#ready.length
+    return this.#ready.size
   }
 
-  /** Due after the delay; of several times for one key the earliest counts. Without effect once stopped. */
-  add(key: string, { delayMs = 0 }: { delayMs?: number } = {}): void {
-    if (this.#stopped) return
-    const dueAt = performance.now() + delayMs
-    const entry = this.#entries.get(key)
-    if (entry === undefined) {
-      const fresh: Entry = { timer: undefined, dueAt, ready: false, running: false, again: undefined, failures: 0 }
-      this.#entries.set(key, fresh)
-      this.#schedule(key, fresh, dueAt)
-    } else if (entry.running) entry.again = Math.min(entry.again ?? dueAt, dueAt)
-    else if (!entry.ready && dueAt < entry.dueAt) this.#schedule(key, entry, dueAt)
+  /**
+   * Asks for a run of the key, now or after delayMs; of several requests the earliest counts, but none before the back-off of a
+   * failure. Without effect once stopped.
+   */
+  add(key: string, options: { readonly delayMs?: number } = {}): void {
+    if (this.#stopping.signal.aborted) return
+    let item = this.#items.get(key)
+    if (item === undefined) {
+      item = { key, running: false, dueAt: undefined, timer: undefined, failures: 0, notBefore: 0 }
+      this.#items.set(key, item)
+    }
+    const dueAt = Math.max(this.#timers.now() + (options.delayMs ?? 0), item.notBefore)
+    if (item.dueAt !== undefined && item.dueAt <= dueAt) return
+    item.dueAt = dueAt
+    if (item.running) return
+    this.#schedule(item)
+    this.#fill()
   }
 
-  /** No further work begins; resolves when what is under way has ended. */
+  /** Takes back what was asked for the key, and forgets its failures. A run under way ends as it would have. */
+  forget(key: string): void {
+    const item = this.#items.get(key)
+    if (item === undefined) return
+    item.dueAt = undefined
+    item.failures = 0
+    item.notBefore = 0
+    this.#unschedule(item)
+    if (!item.running) this.#drop(item)
+  }
+
+  /** Runs what waits at once, whatever its delay, and does not bring failed keys back. False: it was not all done in time. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#draining = true
+    for (const item of [...this.#items.values()]) {
+      if (!item.running && item.dueAt !== undefined) this.#schedule(item)
+    }
+    this.#fill()
+    if (this.#items.size === 0) return true
+    return new Promise((resolve) => {
+      const timer = this.#timers.set(() => {
+        this.#idle.delete(done)
+        resolve(false)
+      }, timeoutMs)
+      const done = () => {
+        this.#timers.clear(timer)
+        resolve(true)
+      }
+      this.#idle.add(done)
+    })
+  }
+
+  /** Starts nothing more, aborts the signal of what runs, and resolves when that has ended. */
   async stop(): Promise<void> {
-    this.#stopped = true
-    for (const [key, entry] of this.#entries) {
-      clearTimeout(entry.timer)
-      if (!entry.running) this.#entries.delete(key)
-    }
-    this.#ready.length = 0
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    this.#stopping.abort()
+    for (const item of [...this.#items.values()]) this.forget(item.key)
+    if (this.#items.size > 0) await new Promise<void>((resolve) => this.#idle.add(resolve))
   }
 
-  #schedule(key: string, entry: Entry, dueAt: number): void {
-    clearTimeout(entry.timer)
-    entry.timer = undefined
-    entry.dueAt = dueAt
-    const wait = dueAt - performance.now()
-    if (wait > 0) {
-      entry.timer = setTimeout(() => this.#makeReady(key, entry), wait)
-      return
-    }
-    this.#makeReady(key, entry)
-  }
-
-  #makeReady(key: string, entry: Entry): void {
-    entry.timer = undefined
-    entry.ready = true
-    this.#ready.push(key)
-    this.#pump()
-  }
-
-  #pump(): void {
-    while (!this.#stopped && this.#running < this.#options.concurrency) {
-      const key = this.#ready.shift()
-      if (key === undefined) return
-      const entry = this.#entries.get(key)
-      if (entry !== undefined) void this.#run(key, entry)
+  #schedule(item: Item): void {
+    this.#unschedule(item)
+    const waitMs = this.#draining ? 0 : (item.dueAt ?? 0) - this.#timers.now()
+    if (waitMs <= 0) this.#ready.add(item)
+    else {
+      item.timer = this.#timers.set(() => {
+        item.timer = undefined
+        this.#ready.add(item)
+        this.#fill()
+      }, waitMs)
     }
   }
 
-  async #run(key: string, entry: Entry): Promise<void> {
-    entry.ready = false
-    entry.running = true
-    this.#running++
-    let failed: unknown
-    let delay: number | undefined
+  #unschedule(item: Item): void {
+    if (item.timer !== undefined) this.#timers.clear(item.timer)
+    item.timer = undefined
+    this.#ready.delete(item)
+  }
+
+  #fill(): void {
+    if (this.#stopping.signal.aborted) return
+    for (const item of this.#ready) {
+      if (this.#running >= this.#options.concurrency) return
+      this.#ready.delete(item)
+      item.dueAt = undefined
+      item.running = true
+      this.#running++
+      void this.#run(item)
+    }
+  }
+
+  async #run(item: Item): Promise<void> {
     try {
-      await this.#options.worker(key)
-      entry.failures = 0
+      // Never in the stack of add(): the caller finishes what it is doing first.
+      await Promise.resolve()
+      await this.#options.worker(item.key, this.#stopping.signal)
+      item.failures = 0
+      item.notBefore = 0
     } catch (error) {
-      failed = error
-      entry.failures++
-      delay = this.#delayAfter(error, entry.failures)
+      this.#failed(item, error)
+    } finally {
+      item.running = false
+      this.#running--
+      if (item.dueAt === undefined) this.#drop(item)
+      else this.#schedule(item)
+      this.#fill()
     }
-    this.#running--
-    entry.running = false
-    if (failed !== undefined) this.#options.onError?.(key, failed)
-    // After a failure its own delay counts: what was added meanwhile would fail in the same way.
-    const dueAt = delay === undefined ? entry.again : performance.now() + delay
-    entry.again = undefined
-    if (this.#stopped || dueAt === undefined) this.#entries.delete(key)
-    else this.#schedule(key, entry, dueAt)
-    if (this.#stopped && this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve()
-    this.#pump()
   }
 
-  #delayAfter(error: unknown, failures: number): number {
-    const { backoffBaseMs = 500, backoffMaxMs = 60_000, random = Math.random } = this.#options
-    const backoff = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(failures - 1, 20)) * (0.5 + random() / 2)
-    return error instanceof KubeError && error.retryAfterMs !== undefined ? Math.max(error.retryAfterMs, backoff) : backoff
+  #failed(item: Item, error: unknown): void {
+    const { backoffBaseMs = 500, backoffMaxMs = 60_000, random = Math.random, onError } = this.#options
+    item.failures++
+    const waitMs = backoffMs(item.failures, { baseMs: backoffBaseMs, maxMs: backoffMaxMs, random })
+    const delayMs = Math.max(waitMs, error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0)
+    item.notBefore = this.#timers.now() + delayMs
+    // Also where it was asked for at once meanwhile: that would fail in the same way.
+    item.dueAt = this.#draining || this.#stopping.signal.aborted ? undefined : item.notBefore
+    onError?.(item.key, error, { failures: item.failures, delayMs })
+  }
+
+  #drop(item: Item): void {
+    this.#items.delete(item.key)
+    if (this.#items.size > 0) return
+    for (const done of [...this.#idle]) {
+      this.#idle.delete(done)
+      done()
+    }
   }
 }
