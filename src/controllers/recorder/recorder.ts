@@ -4,7 +4,7 @@
  */
 import type { PodTermination } from '../../api/pod-termination.ts'
 import { ClockEstimate, offsetFromDate } from '../../core/clock-estimate.ts'
-import type { EndpointSliceSnapshot, EventSnapshot, Fact, GapFact, PodFact, PodSnapshot } from '../../core/evidence.ts'
+import type { ClockFact, EndpointSliceSnapshot, EventSnapshot, Fact, GapFact, PodFact, PodSnapshot } from '../../core/evidence.ts'
 import { isAbnormal, recordName, recordObject } from '../../core/record-object.ts'
 import { isTerminal } from '../../core/termination/history.ts'
 import { assemble, isPlainCompletion, nodeClock } from '../../core/termination/index.ts'
@@ -220,21 +220,27 @@ export class Recorder {
     const over =
       fact.type === 'Absent' ||
       (fact.type === 'Pod' && (fact.change === 'Deleted' || fact.change === 'Vanished' || isTerminal(fact.pod)))
-    if (over) this.#queue.add(tracker.uid, { delayMs: SETTLE / MILLISECOND })
-    else if (tracker.facts.length === 1 || tracker.written === undefined) {
+    if (over) {
+      tracker.overAt = fact.arrivedAt
+      this.#queue.add(tracker.uid, { delayMs: SETTLE / MILLISECOND })
+    } else if (tracker.facts.length === 1 || tracker.written === undefined) {
       this.#queue.add(tracker.uid, {
         delayMs: Math.max(0, (tracker.since + FIRST_WRITE - this.#options.clock.now()) / MILLISECOND),
       })
     }
   }
 
-  #factsOf(tracker: Tracker, now: Micros): Fact[] {
+  #factsOf(tracker: Tracker, known: readonly ClockFact[]): Fact[] {
     const { workloads } = this.#options
-    const facts: Fact[] = [...tracker.facts, ...this.#api.fact('APIServer', now)]
     const { pod } = tracker
-    if (pod?.nodeName !== undefined) facts.push(...(this.#nodes.get(pod.nodeName)?.fact('Node', now) ?? []))
+    const facts: Fact[] = [...tracker.facts, ...known]
     if (pod !== undefined) facts.push({ type: 'Workload', workload: workloads.known(pod) })
     return facts
+  }
+
+  #clocks(node: string | undefined, now: Micros): ClockFact[] {
+    const known = node === undefined ? undefined : this.#nodes.get(node)
+    return [...this.#api.fact('APIServer', now), ...(known?.fact('Node', now) ?? [])]
   }
 
   /** Brings one record up to date with its facts, if it is time and we lead. Throws KubeError for what may pass. */
@@ -246,20 +252,23 @@ export class Recorder {
     const later = (at: Micros) => this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.now()) / MILLISECOND) })
 
     if (tracker.pod !== undefined && !workloads.settled(tracker.pod)) await workloads.resolve(tracker.pod)
-    const record = assemble(this.#factsOf(tracker, now), now)
+    const clocks = tracker.clocks ?? this.#clocks(tracker.pod?.nodeName, now)
+    const record = assemble(this.#factsOf(tracker, clocks), now)
     if (record === undefined || (isPlainCompletion(record) && !settings.recordCompletions)) {
       this.#drop(tracker)
       return
     }
     const complete = record.state === 'Complete'
-    if (complete) this.#learnNodeClock(tracker, now)
+    if (complete) this.#learnNodeClock(tracker, clocks, now)
     if (!leadership.isLeader()) {
       if (now - tracker.since > STANDBY_KEEP && complete) this.#drop(tracker)
       else if (complete) later(tracker.since + STANDBY_KEEP + SECOND)
       return
     }
     if (complete) {
-      await this.#complete(tracker, record, now, later)
+      // The Events and endpoint changes of the last moment are still on their way.
+      if (tracker.overAt !== undefined && now < tracker.overAt + SETTLE) return later(tracker.overAt + SETTLE)
+      await this.#complete(tracker, record, clocks, later)
       return
     }
     const due = tracker.since + FIRST_WRITE
@@ -267,17 +276,22 @@ export class Recorder {
       later(due)
       return
     }
-    await this.#ongoing(tracker, record, later)
+    await this.#ongoing(tracker, record, clocks, later)
   }
 
   /** Terminating or Overdue: one write each. */
-  async #ongoing(tracker: Tracker, record: PodTermination, later: (at: Micros) => void): Promise<void> {
+  async #ongoing(
+    tracker: Tracker,
+    record: PodTermination,
+    clocks: readonly ClockFact[],
+    later: (at: Micros) => void,
+  ): Promise<void> {
     let current = record
     if (record.state === 'Overdue' && !tracker.nodeAsked) {
       tracker.nodeAsked = true
       await this.#askNode(tracker)
       const now = this.#options.clock.now()
-      current = assemble(this.#factsOf(tracker, now), now) ?? record
+      current = assemble(this.#factsOf(tracker, clocks), now) ?? record
     }
     if (tracker.written?.state !== current.state && current.state !== undefined && !tracker.closed) {
       if (this.#kept(current) && (await this.#write(tracker, current)) && current.state === 'Overdue')
@@ -291,11 +305,17 @@ export class Recorder {
       later(Math.max(now + SECOND, Math.min((deadline ?? now) + 5 * SECOND, now + 60 * SECOND)))
   }
 
-  async #complete(tracker: Tracker, record: PodTermination, now: Micros, later: (at: Micros) => void): Promise<void> {
+  async #complete(
+    tracker: Tracker,
+    record: PodTermination,
+    clocks: readonly ClockFact[],
+    later: (at: Micros) => void,
+  ): Promise<void> {
     if (tracker.completedAt === undefined) {
       const written = !this.#kept(record) || tracker.closed || (await this.#write(tracker, record))
       if (!written && !tracker.closed) return
       tracker.completedAt = this.#options.clock.now()
+      tracker.clocks = clocks
       if (!this.#kept(record)) tracker.closed = true
       if (!tracker.closed && !tracker.warned) {
         tracker.warned = true
@@ -304,7 +324,7 @@ export class Recorder {
       later(tracker.completedAt + LINGER)
       return
     }
-    if (now < tracker.completedAt + LINGER) {
+    if (this.#options.clock.now() < tracker.completedAt + LINGER) {
       later(tracker.completedAt + LINGER)
       return
     }
@@ -407,8 +427,8 @@ export class Recorder {
     }
   }
 
-  #learnNodeClock(tracker: Tracker, now: Micros): void {
-    const learnt = nodeClock(this.#factsOf(tracker, now))
+  #learnNodeClock(tracker: Tracker, clocks: readonly ClockFact[], now: Micros): void {
+    const learnt = nodeClock(this.#factsOf(tracker, clocks))
     if (learnt === undefined) return
     let estimate = this.#nodes.get(learnt.node)
     if (estimate === undefined) {

@@ -1,5 +1,5 @@
 /** One termination while it is followed: its facts, and what has been written of it. */
-import type { Fact, PodSnapshot } from '../../core/evidence.ts'
+import type { ClockFact, Fact, PodSnapshot } from '../../core/evidence.ts'
 import type { Micros } from '../../core/time.ts'
 
 /** Enough for a pod of 200 containers; a pod that changes more often keeps its first and its latest facts. */
@@ -24,6 +24,10 @@ export class Tracker {
   /** The write of facts that came after Complete has been made, or was found needless. */
   settled = false
   nodeAsked = false
+  /** When the fact arrived that ended it. */
+  overAt: Micros | undefined
+  /** What was known of the clocks when Complete was written: that it is known better later is no new fact. */
+  clocks: readonly ClockFact[] | undefined
   /** When Complete was first written. */
   completedAt: Micros | undefined
   /** A record of this pod may be there that another leader or an earlier run wrote. */
