@@ -1,0 +1,93 @@
+/** The figures of a whole run: how right, how narrow, how soon and how cheap the records were. */
+import type { MarkType } from '../../src/api/pod-termination.ts'
+import { MILLISECOND, type Micros, SECOND } from '../../src/core/time.ts'
+import type { PodResult, ScenarioResult } from './runner.ts'
+
+export interface Figures {
+  readonly marks: number
+  readonly holding: number
+  /** Median width of the interval by kind of mark, in microseconds. */
+  readonly widths: readonly { readonly kind: string; readonly count: number; readonly median: Micros }[]
+  /** From removal to the Complete record, where the controller was there all the time. */
+  readonly delay: { readonly count: number; readonly p50: Micros; readonly p99: Micros }
+  /** How many records took so many writes. */
+  readonly writes: ReadonlyMap<number, number>
+  /** Bytes, of the replica that has the most. */
+  readonly memory?: { readonly resident: number; readonly peak: number }
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}
+
+/**
+ * Kinds that have a target of their own: a stop signal whose moment no exec or httpGet hook hides, and the last container to end,
+ * whose exit the kubelet reports at once.
+ */
+function kindOf(mark: MarkType, container: string | undefined, pod: PodResult): string {
+  const real = pod.truth.containers.find(({ name }) => name === container)
+  if (real === undefined) return mark
+  const handler = real.preStop?.handler
+  if (mark === 'StopSignal') {
+    if (real.role === 'Sidecar') return 'StopSignal (sidecar)'
+    return handler === undefined || handler === 'Sleep' ? 'StopSignal (no hook, sleep hook)' : 'StopSignal (other hooks)'
+  }
+  if (mark !== 'Kill' && mark !== 'ContainerExited') return mark
+  const exits = pod.truth.containers.map(({ exit }) => exit?.at.earliest ?? 0)
+  return real.exit?.at.earliest === Math.max(...exits) ? `${mark} (last container)` : `${mark} (other containers)`
+}
+
+export function figuresOf(results: readonly ScenarioResult[], memory: readonly { resident: number; peak: number }[]): Figures {
+  const pods = results.flatMap((result) => result.pods)
+  const widths = new Map<string, Micros[]>()
+  let count = 0
+  let holding = 0
+  for (const pod of pods) {
+    for (const { mark, container, holds, width } of pod.marks) {
+      count += 1
+      if (holds) holding += 1
+      const kind = kindOf(mark, container, pod)
+      widths.set(kind, [...(widths.get(kind) ?? []), width])
+    }
+  }
+  const delays = results.filter(({ alone }) => !alone).flatMap((result) => result.pods.flatMap(({ delay }) => delay ?? []))
+  const writes = new Map<number, number>()
+  for (const pod of pods) writes.set(pod.writes, (writes.get(pod.writes) ?? 0) + 1)
+  const most = memory.toSorted((a, b) => b.resident - a.resident)[0]
+  return {
+    marks: count,
+    holding,
+    widths: [...widths]
+      .map(([kind, all]) => ({ kind, count: all.length, median: percentile(all, 0.5) }))
+      .sort((a, b) => (a.kind < b.kind ? -1 : 1)),
+    delay: { count: delays.length, p50: percentile(delays, 0.5), p99: percentile(delays, 0.99) },
+    writes: new Map([...writes].sort(([a], [b]) => a - b)),
+    ...(most === undefined ? {} : { memory: most }),
+  }
+}
+
+export function table(figures: Figures): string {
+  const ms = (micros: Micros) => `${Math.round(micros / MILLISECOND)} ms`
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+  const rows: [string, string][] = [
+    ['marks whose interval holds the truth', `${figures.holding} of ${figures.marks}`],
+    ...figures.widths.map(({ kind, count, median }): [string, string] => [`median width, ${kind}`, `${ms(median)} (${count})`]),
+    ['removal to Complete record, p50', `${ms(figures.delay.p50)} (${figures.delay.count})`],
+    ['removal to Complete record, p99', ms(figures.delay.p99)],
+    ['writes a record', [...figures.writes].map(([writes, records]) => `${writes}: ${records} records`).join(', ')],
+  ]
+  if (figures.memory)
+    rows.push(['memory of the controller (peak)', `${mib(figures.memory.resident)} (${mib(figures.memory.peak)})`])
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
+}
+
+/** Targets of the median widths, without the agent. */
+export const WIDTH_TARGETS: ReadonlyMap<string, Micros> = new Map([
+  ['StopSignal (no hook, sleep hook)', 0.3 * SECOND],
+  ['Kill (last container)', 0.5 * SECOND],
+  ['ContainerExited (last container)', 0.5 * SECOND],
+  ['Kill (other containers)', 1.1 * SECOND],
+  ['ContainerExited (other containers)', 1.1 * SECOND],
+])

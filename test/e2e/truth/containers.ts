@@ -1,0 +1,168 @@
+import { basename } from 'node:path'
+import type { ContainerRole, PreStopHandler } from '../../../src/core/evidence.ts'
+import type { Micros } from '../../../src/core/time.ts'
+import type { Raw } from '../api.ts'
+import type { Line } from '../watch.ts'
+import type { ContainerProcesses } from './container-processes.ts'
+import type { Interval } from './interval.ts'
+import type { Signal } from './kernel-trace.ts'
+import type { RuntimeEvents } from './runtime-events.ts'
+import type { WallClock } from './wall-clock.ts'
+import { timeOf, type Word } from './words.ts'
+
+const SIGKILL = 9
+const SIGTERM = 15
+const SIGCHLD = 17
+const SIGURG = 23
+/** runc is a Go program: SIGURG is how its runtime preempts its own threads, PID 1's too before it becomes the container's. */
+const NO_STOP_SIGNALS: ReadonlySet<number> = new Set([SIGCHLD, SIGURG])
+const FROM_KERNEL = 128
+const SIGNAL_NAMES: Record<number, string> = { 3: 'SIGQUIT', 9: 'SIGKILL', 10: 'SIGUSR1', 12: 'SIGUSR2', 15: 'SIGTERM' }
+
+/** What the kernel, the runtime and the workload tell about one container. */
+export interface ContainerTruth {
+  readonly name: string
+  readonly role: ContainerRole
+  readonly preStop?: { readonly handler: PreStopHandler; readonly seconds?: number }
+  /** Runs of the preStop hook, by its own words: it had been started by then, and ended then. */
+  readonly hooks: readonly { readonly startedBy: Micros; readonly ended?: Interval }[]
+  readonly stopSignal?: {
+    readonly signal: string
+    readonly at: Interval
+    /** Ignored: PID 1 has no handler, so the kernel dropped it. */
+    readonly result: 'Delivered' | 'Ignored'
+  }
+  /** A process other than PID 1 got the stop signal as well. */
+  readonly forwarded: boolean
+  readonly kill?: { readonly at: Interval; readonly by: 'Runtime' | 'OOM' | 'Other' }
+  readonly exit?: { readonly at: Interval; readonly how: 'Exited' | 'Killed' | 'Dumped'; readonly code?: number }
+  /** When the workload says that it took the signal. */
+  readonly tookSignal?: Interval
+}
+
+export interface Instruments {
+  readonly clock: WallClock
+  readonly signals: readonly Signal[]
+  readonly processes: ContainerProcesses
+  readonly runtime: RuntimeEvents
+  readonly wordsOf: (podUid: string, container: string) => readonly Word[]
+}
+
+export function containerTruths(lines: readonly Line[], instruments: Instruments): ContainerTruth[] {
+  const spec: Raw = lines.at(-1)?.object.spec
+  const uid: string = lines.at(-1)?.object.metadata.uid
+  const entries: [Raw, ContainerRole][] = [
+    ...(spec.initContainers ?? []).map((it: Raw) => [it, it.restartPolicy === 'Always' ? 'Sidecar' : 'Init']),
+    ...spec.containers.map((it: Raw) => [it, 'Main']),
+    ...(spec.ephemeralContainers ?? []).map((it: Raw) => [it, 'Ephemeral']),
+  ]
+  return entries.map(([container, role]) => {
+    const id = lastContainerId(lines, container.name)
+    const words = instruments.wordsOf(uid, container.name)
+    const hook = hookOf(container)
+    return {
+      name: container.name,
+      role,
+      ...(hook === undefined ? {} : { preStop: hook }),
+      hooks: hookRuns(words, instruments.clock),
+      ...(id === undefined ? { forwarded: false } : fromSignals(id, instruments)),
+      ...tookSignal(words),
+    }
+  })
+}
+
+/** The id of the last run of the container that the API showed. */
+function lastContainerId(lines: readonly Line[], name: string): string | undefined {
+  for (const { object } of lines.toReversed()) {
+    const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = object.status ?? {}
+    for (const status of [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]) {
+      if (status.name === name && status.containerID) return basename(status.containerID)
+    }
+  }
+  return undefined
+}
+
+function hookOf(container: Raw): { handler: PreStopHandler; seconds?: number } | undefined {
+  const preStop = container.lifecycle?.preStop
+  if (preStop?.exec) return { handler: 'Exec' }
+  if (preStop?.httpGet) return { handler: 'HTTPGet' }
+  if (preStop?.tcpSocket) return { handler: 'TCPSocket' }
+  if (preStop?.sleep) return { handler: 'Sleep', seconds: preStop.sleep.seconds }
+  return undefined
+}
+
+function hookRuns(words: readonly Word[], clock: WallClock): ContainerTruth['hooks'] {
+  const runs: { startedBy: Micros; ended?: Interval }[] = []
+  for (const word of words) {
+    if (word.what === 'hook-start') {
+      const forked = word.startTicks === undefined ? undefined : clock.atBootTicks(word.startTicks)
+      runs.push({ startedBy: Math.min(timeOf(word).latest, forked?.latest ?? Number.POSITIVE_INFINITY) })
+    }
+    const run = runs.at(-1)
+    if (word.what === 'hook-end' && run !== undefined) run.ended = timeOf(word)
+  }
+  return runs
+}
+
+function tookSignal(words: readonly Word[]): { tookSignal?: Interval } {
+  const word = words.find(({ what }) => what === 'signal')
+  return word === undefined ? {} : { tookSignal: timeOf(word) }
+}
+
+/**
+ * The stop signal and SIGKILL come from runc; SIGKILL of the OOM killer comes from the kernel (code 128) in the name of whoever
+ * asked for memory. PID 1's death is the SIGCHLD that its shim gets. What other processes get when PID 1 dies is no kill.
+ */
+function fromSignals(
+  id: string,
+  { clock, signals, processes, runtime }: Instruments,
+): Omit<ContainerTruth, 'name' | 'role' | 'hooks'> {
+  const first = processes.firstOf(id)
+  if (first === undefined) return { forwarded: false }
+  const from = processes.learnedAt(id) - 1_000_000
+  let stop: Signal | undefined
+  let kill: Signal | undefined
+  let exit: Signal | undefined
+  let forwarded = false
+  for (const signal of signals) {
+    if (signal.mono < from) continue
+    if (signal.target.pid === first) {
+      if (signal.number === SIGKILL) kill ??= signal
+      else if (signal.sender.comm.startsWith('runc') && !NO_STOP_SIGNALS.has(signal.number)) stop ??= signal
+    } else if (signal.number === SIGTERM || signal.number === stop?.number) {
+      if (processes.of(signal.target.pid)?.containerId === id) forwarded = true
+    }
+    if (
+      signal.number === SIGCHLD &&
+      processes.whoseFirst(signal.sender.pid) === id &&
+      signal.target.comm.startsWith('containerd-shim')
+    ) {
+      exit = signal
+      break
+    }
+  }
+  const code = runtime.exitOf(id)
+  return {
+    forwarded,
+    ...(stop && {
+      stopSignal: {
+        signal: SIGNAL_NAMES[stop.number] ?? String(stop.number),
+        at: clock.at(stop.mono),
+        result: stop.result === 1 ? 'Ignored' : 'Delivered',
+      } as const,
+    }),
+    ...(kill && { kill: { at: clock.at(kill.mono), by: killer(kill) } }),
+    ...(exit && {
+      exit: {
+        at: clock.at(exit.mono),
+        how: exit.code === 1 ? 'Exited' : exit.code === 3 ? 'Dumped' : 'Killed',
+        ...(code === undefined ? {} : { code }),
+      } as const,
+    }),
+  }
+}
+
+function killer(kill: Signal): 'Runtime' | 'OOM' | 'Other' {
+  if (kill.code === FROM_KERNEL) return 'OOM'
+  return kill.sender.comm.startsWith('runc') ? 'Runtime' : 'Other'
+}

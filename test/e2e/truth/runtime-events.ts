@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+
+export interface TaskEvent {
+  readonly topic: '/tasks/start' | '/tasks/exit' | '/tasks/oom' | '/tasks/exec-started'
+  readonly containerId: string
+  readonly pid?: number
+  readonly exitStatus?: number
+  /** Of an exit: the id of the process, which is the container's own for its first process. */
+  readonly id?: string
+}
+
+const LINE = /(\/tasks\/(?:start|exit|oom|exec-started)) (\{.*\})\s*$/
+
+/** One line of `ctr events`; undefined for the topics that say nothing about an end. */
+export function parseTaskEvent(line: string): TaskEvent | undefined {
+  const match = LINE.exec(line)
+  if (match?.[1] === undefined || match[2] === undefined) return undefined
+  const body: { container_id?: string; pid?: number; exit_status?: number; id?: string } = JSON.parse(match[2])
+  if (body.container_id === undefined) return undefined
+  return {
+    topic: match[1] as TaskEvent['topic'], // the expression lets no other through
+    containerId: body.container_id,
+    ...(body.pid === undefined ? {} : { pid: body.pid }),
+    // Zero is left out of the JSON.
+    ...(match[1] === '/tasks/exit' ? { exitStatus: body.exit_status ?? 0 } : {}),
+    ...(body.id === undefined ? {} : { id: body.id }),
+  }
+}
+
+/** containerd's own events: which process a container's first one was, how it exited, and whether memory ran out. */
+export class RuntimeEvents {
+  readonly #reader: ChildProcess
+  readonly #exits = new Map<string, number>()
+  readonly #outOfMemory = new Set<string>()
+  #rest = ''
+
+  constructor(address: string, onStart: (containerId: string, pid: number) => void) {
+    this.#reader = spawn('ctr', ['--address', address, '--namespace', 'k8s.io', 'events'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#reader.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const event = parseTaskEvent(line)
+        if (event === undefined) continue
+        if (event.topic === '/tasks/start' && event.pid !== undefined) onStart(event.containerId, event.pid)
+        if (event.topic === '/tasks/oom') this.#outOfMemory.add(event.containerId)
+        if (event.topic === '/tasks/exit' && event.id === event.containerId && event.exitStatus !== undefined) {
+          this.#exits.set(event.containerId, event.exitStatus)
+        }
+      }
+    })
+  }
+
+  exitOf(containerId: string): number | undefined {
+    return this.#exits.get(containerId)
+  }
+
+  ranOutOfMemory(containerId: string): boolean {
+    return this.#outOfMemory.has(containerId)
+  }
+
+  async stop(): Promise<void> {
+    const gone = new Promise((done) => this.#reader.once('close', done))
+    if (this.#reader.exitCode === null && this.#reader.signalCode === null) {
+      this.#reader.kill('SIGKILL')
+      await gone
+    }
+  }
+}

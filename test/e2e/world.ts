@@ -1,0 +1,157 @@
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Micros } from '../../src/core/time.ts'
+import type { Cluster } from '../cluster/index.ts'
+import { Api, type Raw } from './api.ts'
+import { Controller } from './controller.ts'
+import type { Images } from './manifests.ts'
+import { Observations } from './observations.ts'
+import { AuditLog } from './truth/audit-log.ts'
+import { ContainerProcesses } from './truth/container-processes.ts'
+import { containerTruths } from './truth/containers.ts'
+import type { Interval } from './truth/interval.ts'
+import { KernelTrace } from './truth/kernel-trace.ts'
+import { RuntimeEvents } from './truth/runtime-events.ts'
+import { type Action, type Truth, truthOf } from './truth/truth.ts'
+import { WallClock } from './truth/wall-clock.ts'
+import { readWords } from './truth/words.ts'
+import type { Line } from './watch.ts'
+
+const SIGKILL = 9
+
+/** Everything that the scenarios share: the cluster, the test's own client and watches, and the instruments of the truth. */
+export class World {
+  readonly cluster: Cluster
+  readonly clock: WallClock
+  readonly api: Api
+  readonly observations: Observations
+  readonly images: Images
+  /** A folder of the test's own on the node: bin/ holds the programs, words/ what they say. */
+  readonly folder: string
+  readonly processes = new ContainerProcesses()
+  readonly trace: KernelTrace
+  readonly #runtime: RuntimeEvents
+  readonly #audit: AuditLog | undefined
+  readonly #namespaces: string[] = []
+  /** The product's controller, where it is installed. */
+  controller: Controller | undefined
+
+  constructor(cluster: Cluster, images: Images) {
+    this.cluster = cluster
+    this.images = images
+    this.clock = new WallClock()
+    this.folder = mkdtempSync(join(tmpdir(), 'gracewatch-e2e-'))
+    mkdirSync(join(this.folder, 'bin'))
+    mkdirSync(join(this.folder, 'words'))
+    const programs = join(import.meta.dirname, 'workload')
+    for (const name of readdirSync(programs)) copyFileSync(join(programs, name), join(this.folder, 'bin', name))
+    this.trace = new KernelTrace((signal) => {
+      // A process below PID 1 is asked for while it is there; after a kill nobody can tell any more whose it was.
+      const target = signal.number === SIGKILL ? undefined : this.processes.of(signal.target.pid)
+      if (target?.first) this.processes.noteThreads(target.containerId)
+    })
+    this.#runtime = new RuntimeEvents(cluster.containerdAddress, (id, pid) => this.processes.learn(id, pid))
+    this.#audit = cluster.auditLogPath === undefined ? undefined : new AuditLog(cluster.auditLogPath)
+    this.api = new Api(cluster.kubeconfigPath, () => this.clock.now())
+    this.observations = new Observations(
+      this.api,
+      () => this.clock.now(),
+      (line) => this.#meet(line),
+    )
+  }
+
+  static async start(cluster: Cluster): Promise<World> {
+    const images = await cluster.images()
+    const imageOf = (name: string): string => {
+      const found = images.find((reference) => reference.includes(name))
+      if (found === undefined) throw new Error(`the cluster has no image whose name contains ${name}: ${images.join(', ')}`)
+      return found
+    }
+    const world = new World(cluster, { node: imageOf('node'), busybox: imageOf('busybox') })
+    await world.observations.start()
+    return world
+  }
+
+  /** From now on the scenarios have the product's records to go by. */
+  async meetController(): Promise<void> {
+    await this.observations.watchRecords()
+    this.controller = new Controller(this)
+    await this.controller.ready()
+  }
+
+  /** Removes what the scenarios made and waits until it is gone. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#namespaces.map((name) => this.#removeNamespace(name)))
+    await this.observations.stop()
+    this.api.close()
+    await this.#runtime.stop()
+    await this.trace.stop()
+    this.clock.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async createNamespace(name: string): Promise<void> {
+    await this.api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    this.#namespaces.push(name)
+    // Pods are refused until the namespace has its default service account.
+    for (let tries = 0; tries < 100; tries += 1) {
+      if (await this.api.find(`/api/v1/namespaces/${name}/serviceaccounts/default`)) return
+      await new Promise((done) => setTimeout(done, 50))
+    }
+    throw new Error(`namespace ${name} got no default service account in 5 s: is kube-controller-manager running?`)
+  }
+
+  /** What is true about a pod, as of now. */
+  truthOf(uid: string, actions: readonly Action[]): Truth {
+    const pod = this.observations.pods.get(uid) ?? []
+    const namespace: string = pod.at(-1)?.object.metadata.namespace ?? ''
+    return truthOf({
+      pod,
+      slices: this.observations.slices.get(namespace) ?? [],
+      actions,
+      containers: containerTruths(pod, {
+        clock: this.clock,
+        signals: this.trace.signals,
+        processes: this.processes,
+        runtime: this.#runtime,
+        wordsOf: (podUid, container) => readWords(join(this.folder, 'words', `${podUid}.${container}.jsonl`)),
+      }),
+      madeAt: (resource, line, since) => this.#madeAt(resource, line, since),
+      endedAt: (object) => this.#audit?.endingOf(object),
+      removedAt: (object) => this.#audit?.removalOf('pods', object.metadata.uid),
+    })
+  }
+
+  /** A change was made before its line arrived, and within its request where the audit log has it. */
+  #madeAt(resource: 'pods' | 'endpointslices', line: Line, since: Micros): Interval {
+    const commit = line.type === 'DELETED' ? undefined : this.#audit?.commitOf(resource, line.object)
+    return {
+      earliest: commit?.earliest ?? Math.min(since, line.arrivedAt),
+      latest: Math.min(line.arrivedAt, commit?.latest ?? Number.POSITIVE_INFINITY),
+    }
+  }
+
+  /** A container that has just started: its PID 1 is looked up now, since nobody can once it is dead. */
+  #meet(line: Line): void {
+    const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = line.object.status ?? {}
+    for (const status of [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]) {
+      const id = status.containerID?.split('://')[1]
+      if (id === undefined || status.state?.running === undefined) continue
+      if (this.processes.firstOf(id) === undefined) this.processes.scan()
+      else this.processes.noteThreads(id)
+    }
+  }
+
+  async #removeNamespace(name: string): Promise<void> {
+    const path = `/api/v1/namespaces/${name}`
+    if ((await this.api.find(path)) === undefined) return
+    await this.api.delete(path).catch(() => undefined)
+    for (let tries = 0; tries < 300; tries += 1) {
+      const namespace: Raw | undefined = await this.api.find(path)
+      if (namespace === undefined) return
+      await new Promise((done) => setTimeout(done, 200))
+    }
+    throw new Error(`namespace ${name} is still there a minute after its deletion`)
+  }
+}
