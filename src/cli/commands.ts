@@ -1,0 +1,29 @@
+/** The commands. Each file is loaded only when its command is used, so that what needs no cluster loads no client. */
+
+/** Runs with the words after the command's name and resolves to the exit code. */
+export type Command = (argv: readonly string[]) => Promise<number>
+
+interface Entry {
+  /** The words after the name, for the list of commands. */
+  readonly usage: string
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
+  [
+    'list',
+    {
+      usage: '',
+      summary: 'the pods that ended, one line each, and the workloads that lose pods badly',
+      load: async () => (await import('./list.ts')).command,
+    },
+  ],
+  ['show', { usage: 'POD', summary: 'how one pod ended, as a picture', load: async () => (await import('./show.ts')).command }],
+  ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
+  [
+    'controller',
+    { usage: '', summary: 'run the controller that records terminations', load: async () => (await import('../main.ts')).main },
+  ],
+  ['version', { usage: '', summary: 'the version of this program', load: async () => (await import('./version.ts')).command }],
+])

@@ -1,0 +1,45 @@
+/** `gracewatch draw`: records out of a file, without a cluster. */
+import { readFileSync } from 'node:fs'
+import { draw } from '../render/draw.ts'
+import { CommandError, type Parsed, UsageError } from './arguments.ts'
+import { type CommandHelp, define } from './help.ts'
+import { recordsIn } from './records.ts'
+import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf } from './terminal.ts'
+
+const flags = {
+  output: { short: 'o', value: 'FORMAT', choices: ['wide'], help: 'wide: time, source and bounds of every mark.' },
+  ...OUTPUT_FLAGS,
+} as const
+
+const help: CommandHelp = {
+  name: 'draw',
+  usage: 'FILE [FLAGS]',
+  text: 'Draws every record in a file of YAML or JSON, as kubectl get -o yaml writes it. Needs no cluster; - reads standard input.',
+  examples: [
+    ['gracewatch draw web.yaml', ''],
+    ['kubectl get pterm -n shop -o yaml | gracewatch draw -', 'all of a namespace'],
+  ],
+}
+
+async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void> {
+  const [file, ...more] = words
+  if (file === undefined) throw new UsageError('name a file: gracewatch draw FILE (- reads standard input)')
+  if (more.length > 0) throw new UsageError(`one file at a time: gracewatch draw ${file}`)
+  const output = outputOf(given)
+  const where = file === '-' ? 'standard input' : file
+  const options = { width: output.columns ?? DEFAULT_WIDTH, colour: output.colour, wide: given.output === 'wide' }
+  const drawings = recordsIn(read(file), where).map((record) => draw(record, options).join('\n'))
+  output.write(`${drawings.join('\n\n\n')}\n`)
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const reason = { ENOENT: 'there is no such file', EISDIR: 'that is a folder', EACCES: 'it may not be read' }[String(code)]
+    throw new CommandError(`cannot read ${file}: ${reason ?? (error instanceof Error ? error.message : String(error))}`)
+  }
+}
+
+export const command = define(help, flags, run)

@@ -1,0 +1,63 @@
+/** The help texts: 100 columns at most, what one does first, examples that work. */
+import { wrap } from '../render/text.ts'
+import { type Flags, flagLines, type Parsed, parse } from './arguments.ts'
+import { COMMANDS, type Command } from './commands.ts'
+
+export interface CommandHelp {
+  readonly name: string
+  /** The words after the name, as `NAME [FLAGS]`. */
+  readonly usage: string
+  readonly text: string
+  /** Lines that stand as they are. */
+  readonly legend?: readonly string[]
+  readonly examples: readonly (readonly [command: string, meaning: string])[]
+}
+
+export const asksForHelp = (argv: readonly string[]) => argv.includes('--help') || argv.includes('-h')
+
+/** A command that answers --help, reads its flags and runs. */
+export function define<F extends Flags>(help: CommandHelp, flags: F, run: (given: Parsed<F>) => void | Promise<void>): Command {
+  return async (argv) => {
+    if (asksForHelp(argv)) process.stdout.write(commandHelp(help, flags))
+    else await run(parse(argv, flags, help.name))
+    return 0
+  }
+}
+
+const aligned = (rows: readonly (readonly [string, string])[]) => {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`.trimEnd())
+}
+
+export function mainHelp(): string {
+  return [
+    'Gracewatch tells how your pods really end: a timeline, a cause and an outcome for every termination.',
+    '',
+    'Usage: gracewatch COMMAND [ARGUMENTS]',
+    '',
+    ...aligned([...COMMANDS].map(([name, { usage, summary }]) => [`${name} ${usage}`.trim(), summary])),
+    '',
+    'Examples:',
+    ...aligned([
+      ['gracewatch list -A', 'what ended, and which workloads lose pods badly'],
+      ['gracewatch show web-7d4b9c-x2x9k -n shop', 'how this one ended, and what to change'],
+    ]),
+    '',
+    'gracewatch COMMAND --help tells more.',
+    '',
+  ].join('\n')
+}
+
+function commandHelp({ name, usage, text, legend = [], examples }: CommandHelp, flags: Flags): string {
+  const lines = flagLines({ ...flags, help: { short: 'h', help: 'This text.' } })
+  return [
+    ...wrap(text, 100),
+    '',
+    ...(legend.length === 0 ? [] : [...legend.map((line) => `  ${line}`), '']),
+    `Usage: gracewatch ${name} ${usage}`.trim(),
+    '',
+    ...lines,
+    ...(examples.length === 0 ? [] : ['', 'Examples:', ...aligned(examples)]),
+    '',
+  ].join('\n')
+}

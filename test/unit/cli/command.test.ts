@@ -1,0 +1,133 @@
+/** The command as a process: what it writes where, and how it ends. */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { COMMANDS } from '../../../src/cli/commands.ts'
+import { draw } from '../../../src/render/draw.ts'
+import { displayWidth } from '../../../src/render/text.ts'
+import { forcedKill, graceful } from '../render/records.ts'
+
+const root = resolve(import.meta.dirname, '../../..')
+/** Fails the process if it loads what only commands with a cluster need. */
+const NO_CLIENT = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module'
+  registerHooks({ resolve(specifier, context, next) {
+    if (/client-node|k8s-operator|undici|pino/.test(specifier)) throw new Error('loaded ' + specifier)
+    return next(specifier, context)
+  } })`)}`
+
+function gracewatch(args: readonly string[], input = '') {
+  const result = spawnSync(process.execPath, ['--import', NO_CLIENT, join(root, 'src/cli/main.ts'), ...args], {
+    encoding: 'utf8',
+    input,
+  })
+  return { code: result.status, stdout: result.stdout, stderr: result.stderr }
+}
+
+let folder: string
+let file: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gracewatch-cli-'))
+  file = join(folder, 'web.yaml')
+  writeFileSync(
+    file,
+    stringify({ apiVersion: 'gracewatch.dev/v1alpha1', kind: 'PodTermination', metadata: { name: 'web' }, ...forcedKill() }),
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('draw', () => {
+  it('draws a file for 100 columns, without colour in a pipe and without the client', () => {
+    expect(gracewatch(['draw', file])).toEqual({ code: 0, stdout: `${draw(forcedKill()).join('\n')}\n`, stderr: '' })
+  })
+
+  it('draws standard input, for the columns and with the colours that are asked for', () => {
+    const text = readFileSync(file, 'utf8')
+    const { stdout } = gracewatch(['draw', '-', '--width=80', '--color=always', '-o', 'wide'], text)
+    expect(stdout).toBe(`${draw(forcedKill(), { width: 80, colour: true, wide: true }).join('\n')}\n`)
+  })
+
+  it('draws every record of a List', () => {
+    const { stdout } = gracewatch(['draw', '-'], stringify({ kind: 'List', items: [forcedKill(), graceful()] }))
+    expect(stdout).toBe(`${[forcedKill(), graceful()].map((record) => draw(record).join('\n')).join('\n\n\n')}\n`)
+  })
+})
+
+it('ends quietly when its reader has seen enough', async () => {
+  const records = Array.from({ length: 200 }, () => forcedKill())
+  const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'draw', '-'])
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(JSON.stringify({ kind: 'List', items: records }))
+  child.stdout.once('data', () => child.stdout.destroy())
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const code = await new Promise((done) => child.on('close', done))
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
+
+describe('what goes wrong is one line on standard error', () => {
+  it.each<[string, string[], number, RegExp]>([
+    ['a misspelt command', ['shwo', 'web'], 2, /^gracewatch: there is no command shwo: did you mean show\?\n$/],
+    ['an unknown command', ['frobnicate'], 2, /^gracewatch: there is no command frobnicate: choose from list, show, /],
+    [
+      'flags before the command',
+      ['-n', 'shop', 'list'],
+      2,
+      /^gracewatch: flags come after the command: gracewatch COMMAND -n\n$/,
+    ],
+    ['no file', ['draw'], 2, /^gracewatch: name a file: gracewatch draw FILE/],
+    ['a file that is not there', ['draw', '/nope.yaml'], 1, /^gracewatch: cannot read \/nope\.yaml: there is no such file\n$/],
+    ['a folder', ['draw', '/'], 1, /^gracewatch: cannot read \/: that is a folder\n$/],
+    ['a file of something else', ['draw', join(root, 'package.json')], 1, /^gracewatch: .*package\.json is no PodTermination/],
+    [
+      'a width that is none',
+      ['draw', '--width=wide', 'x'],
+      2,
+      /^gracewatch: --width wide: write a number of columns from 40 to 1000\n$/,
+    ],
+    ['an argument to version', ['version', 'now'], 2, /^gracewatch: version takes no arguments/],
+  ])('%s', (_, args, code, message) => {
+    const result = gracewatch(args)
+    expect(result).toMatchObject({ code, stdout: '' })
+    expect(result.stderr).toMatch(message)
+  })
+})
+
+describe('help', () => {
+  it('comes on standard output when asked for, and on standard error with exit code 2 when nothing is said', () => {
+    const asked = gracewatch(['--help'])
+    expect(asked).toMatchObject({ code: 0, stderr: '' })
+    for (const name of COMMANDS.keys()) expect(asked.stdout).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'))
+    expect(gracewatch([])).toEqual({ code: 2, stdout: '', stderr: asked.stdout })
+    expect(gracewatch(['help']).stdout).toBe(asked.stdout)
+  })
+
+  it('tells about a command, before anything else that may be wrong with the words', () => {
+    const help = gracewatch(['draw', '--help'])
+    expect(help).toMatchObject({ code: 0, stderr: '' })
+    expect(help.stdout).toMatch(/^Usage: gracewatch draw FILE/m)
+    expect(gracewatch(['draw', '--frobnicate', '-h']).stdout).toBe(help.stdout)
+    expect(gracewatch(['help', 'draw']).stdout).toBe(help.stdout)
+  })
+
+  it('fits into 100 columns', () => {
+    // list, show and controller load the client for their help as well, as it stands beside their code.
+    for (const name of ['', ...COMMANDS.keys()]) {
+      const args = name === '' ? ['--help'] : [name, '--help']
+      const { stdout } = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), ...args], { encoding: 'utf8' })
+      expect(stdout, name).toMatch(/\n$/)
+      for (const line of stdout.split('\n')) expect(displayWidth(line), `${name}: ${line}`).toBeLessThanOrEqual(100)
+    }
+  })
+})
+
+it('tells its version', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string } // our own file
+  expect(gracewatch(['version']).stdout).toMatch(new RegExp(`^gracewatch ${version} \\(Node v24`))
+  expect(gracewatch(['--version']).stdout).toBe(gracewatch(['version']).stdout)
+})
