@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from './errors.ts'
 import { type Layout, POD_NETWORK } from './layout.ts'
 import { kill, listProcesses, type ProcessId } from './processes.ts'
@@ -12,6 +13,8 @@ const POD_CGROUP = 'kubepods'
 /** The kubelet writes its links for log collectors here, whatever it is told. */
 const CONTAINER_LOG_LINKS = '/var/log/containers'
 const CNI_RESULTS = '/var/lib/cni/results'
+/** containerd's shims put their sockets here, whichever containerd they belong to. */
+const SHIM_SOCKETS = '/run/containerd/s'
 /** The kubelet listens here for device plugins, whatever its root folder is. */
 const DEVICE_PLUGINS = '/var/lib/kubelet/device-plugins'
 
@@ -140,22 +143,61 @@ export function traceInstances(): string[] {
   return foldersIn(join(TRACING, 'instances')).filter((folder) => basename(folder).startsWith(TRACE_INSTANCE_PREFIX))
 }
 
-/** Removes the project's trace instances, and tracefs itself if it was not mounted before. */
-export async function removeTracing(mountedBefore: boolean): Promise<void> {
-  for (const folder of traceInstances()) rmdirSync(folder)
-  if (!mountedBefore && isTracefsMounted()) await tryRun('umount', [TRACING])
-}
-
-/** Sockets of shims that were killed: their paths are known from the tasks' folders only. */
-export function removeShimSockets(layout: Layout): void {
-  for (const namespace of foldersIn(join(layout.root, 'containerd-run', 'io.containerd.runtime.v2.task'))) {
-    for (const task of foldersIn(namespace)) {
-      const address = readIfThere(join(task, 'address'))
-        .trim()
-        .replace(/^unix:\/\//, '')
-      if (address.startsWith('/')) rmSync(address, { force: true })
+/**
+ * Removes the project's trace instances, and tracefs itself if it was not mounted before. Returns a sentence for each
+ * instance that a process outside the cluster still reads: that one is its owner's to remove.
+ */
+export async function removeTracing(mountedBefore: boolean): Promise<string[]> {
+  const busy: string[] = []
+  for (const folder of traceInstances()) {
+    if (!(await removeInstance(folder))) {
+      const readers = processesWithFilesBelow(folder)
+      busy.push(`the trace instance ${folder} is in use by ${readers.join(', ') || 'a process'}: end it, then rmdir ${folder}`)
     }
   }
+  if (!mountedBefore && busy.length === 0 && isTracefsMounted()) await tryRun('umount', [TRACING])
+  return busy
+}
+
+/** The kernel frees an instance a moment after its last reader has gone. */
+async function removeInstance(folder: string): Promise<boolean> {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    try {
+      rmdirSync(folder)
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return true
+      if (codeOf(error) !== 'EBUSY') throw error
+      await sleep(100)
+    }
+  }
+  return false
+}
+
+/** `node (pid 123)`, ... for every process with a file open below a folder. */
+function processesWithFilesBelow(folder: string): string[] {
+  return listProcesses().flatMap(({ id, args }) => {
+    const targets = filesIn(`/proc/${id.pid}/fd`).map(linkTarget)
+    return targets.some((target) => target.startsWith(`${folder}/`)) ? [`${basename(args[0] ?? '')} (pid ${id.pid})`] : []
+  })
+}
+
+function linkTarget(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return ''
+  }
+}
+
+/** Sockets of shims that were killed. A path that the kernel no longer knows has no listener, whoever made it. */
+export function removeShimSockets(): void {
+  const listening = new Set(
+    readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ').at(-1) ?? ''),
+  )
+  for (const path of filesIn(SHIM_SOCKETS)) if (!listening.has(path)) rmSync(path)
 }
 
 /** Files outside the cluster's folder: what the kubelet and libcni put at fixed places. */
@@ -166,7 +208,7 @@ export function removeStrayFiles(layout: Layout): void {
   for (const file of filesIn(CNI_RESULTS)) if (basename(file).startsWith(`${POD_NETWORK}-`)) rmSync(file)
   rmSync(join(DEVICE_PLUGINS, 'kubelet.sock'), { force: true })
   const made = [CONTAINER_LOG_LINKS, CNI_RESULTS, dirname(CNI_RESULTS), DEVICE_PLUGINS, dirname(DEVICE_PLUGINS)]
-  for (const folder of [...made, '/run/containerd/s', '/run/containerd']) removeIfEmpty(folder)
+  for (const folder of [...made, SHIM_SOCKETS, dirname(SHIM_SOCKETS)]) removeIfEmpty(folder)
 }
 
 function filesIn(folder: string): string[] {

@@ -29,6 +29,8 @@ export class Cluster {
   readonly containerdAddress: string
   /** Folder whose files the kubelet runs as static pods. */
   readonly staticPodsFolder: string
+  /** Changes of pods and endpoint slices as the API server saw them, one JSON object a line; a cluster with a node has it. */
+  readonly auditLogPath: string
   /** This release's kubectl, by absolute path. */
   readonly kubectlPath: string
   /** A folder that holds this kubectl and nothing else, for a PATH. */
@@ -43,6 +45,7 @@ export class Cluster {
     this.kubeconfigPath = kubeconfigOf(running.layout, 'admin')
     this.containerdAddress = running.layout.containerdSocket
     this.staticPodsFolder = running.layout.staticPods
+    this.auditLogPath = running.layout.auditLog
     this.kubectlPath = running.binaries.kubectl
     this.kubectlFolder = running.binaries.pathFolder
     this.#running = running
@@ -65,13 +68,13 @@ export class Cluster {
   }
 
   /** References of the images that pods can run from. */
-  images(): Promise<string[]> {
+  async images(): Promise<string[]> {
     this.#assertNode('images')
     return listImages(this.containerdAddress)
   }
 
   /** Imports an image file that holds the image `reference`, unless it is there. */
-  importImage(image: { readonly reference: string; readonly tarPath: string }): Promise<void> {
+  async importImage(image: { readonly reference: string; readonly tarPath: string }): Promise<void> {
     this.#assertNode('imported images')
     return importImageFile(this.containerdAddress, image)
   }
@@ -120,8 +123,8 @@ export class Cluster {
   }
 
   /**
-   * Compacts etcd up to its present revision and returns that: every resourceVersion before it is answered with 410 Gone
-   * once the API server's own watch cache no longer holds it.
+   * Compacts etcd up to its present revision and returns that. A resourceVersion before it is answered with 410 Gone once
+   * the API server does not have it in its watch cache either: kill and start kube-apiserver for that.
    */
   async compactEtcd(): Promise<number> {
     const status = z.object({ header: z.object({ revision: z.coerce.number() }) })

@@ -33,15 +33,17 @@ A real Kubernetes cluster on this machine (Linux, root), built from Go modules a
                          manager alone. Does nothing if it is up, heals it if a part has died.
   env                    print export lines: KUBECONFIG (cluster-admin), and a PATH with its kubectl
   images                 print the references of the images that pods can run from, one a line
-  install                build the image of this tree, import it, apply deploy/manifests, wait for it
+  install                build the image of this tree and install it with deploy/manifests
   status                 say what runs; exit code 1 if that is not everything
   logs [PART]            print where the logs are, or the end of a part's log
   down                   take it down and leave nothing behind
 
   eval "$(npm run -s cluster -- env)"     then kubectl speaks to it
 
-Environment: KUBE_VERSION (default ${DEFAULT_VERSION}), GRACEWATCH_CACHE (binaries and images; default
-~/.cache/gracewatch), GRACEWATCH_CLUSTER_DIR (the cluster; default /var/lib/gracewatch-cluster).
+Environment:
+  KUBE_VERSION            the release, by default ${DEFAULT_VERSION}
+  GRACEWATCH_CACHE        binaries and images, by default ~/.cache/gracewatch
+  GRACEWATCH_CLUSTER_DIR  the cluster itself, by default /var/lib/gracewatch-cluster
 `
 
 const INSTALL_PARTS_TO_COME = ['--agent', '--gates', '--cleanup']

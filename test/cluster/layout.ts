@@ -41,6 +41,8 @@ export interface Layout {
   readonly staticPods: string
   readonly cni: string
   readonly containerdSocket: string
+  /** What the API server wrote down of changes to pods and endpoint slices. */
+  readonly auditLog: string
 }
 
 export function layoutOf(stateDir: string): Layout {
@@ -55,5 +57,6 @@ export function layoutOf(stateDir: string): Layout {
     staticPods: join(stateDir, 'static-pods'),
     cni: join(stateDir, 'cni'),
     containerdSocket: join(stateDir, 'containerd.sock'),
+    auditLog: join(stateDir, 'logs', 'audit.log'),
   }
 }

@@ -123,14 +123,15 @@ export async function takeDown(settings: Settings, progress: Progress): Promise<
     await stopParts(layout, state)
     note('removing containers, mounts and networks')
     await killContainers(layout)
-    removeShimSockets(layout)
+    removeShimSockets()
     await unmountBelow(layout.root)
     await removeNetwork(state?.before ?? { nftTables: await listNftTables(), chains: [] })
     removeCgroups()
-    await removeTracing(state?.before.tracefsMounted ?? true)
+    const busy = await removeTracing(state?.before.tracefsMounted ?? true)
     for (const [name, value] of Object.entries(state?.before.sysctls ?? {})) writeFileSync(join('/proc/sys', name), value)
     removeStrayFiles(layout)
     rmSync(layout.root, { recursive: true, force: true })
+    for (const sentence of busy) progress.say(sentence)
   })
   return true
 }

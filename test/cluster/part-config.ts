@@ -102,6 +102,30 @@ state = ${at('containerd-run')}
 }
 
 /**
+ * The API server's own record of every change to pods and endpoint slices, with the times of request and response: truth
+ * for tests that owes nothing to any watch. https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
+ */
+export function auditPolicy(): string {
+  return asText({
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    omitManagedFields: true,
+    rules: [
+      {
+        level: 'RequestResponse',
+        verbs: ['create', 'update', 'patch', 'delete', 'deletecollection'],
+        resources: [
+          { group: '', resources: ['pods', 'pods/status', 'pods/eviction'] },
+          { group: 'discovery.k8s.io', resources: ['endpointslices'] },
+        ],
+      },
+      { level: 'None' },
+    ],
+  })
+}
+
+/**
  * A veth pair and a route for each pod (ptp), not a bridge: traffic from a pod by a Service to a pod of the same node then
  * always passes the node's IP layer, where kube-proxy's rules translate the answers back.
  */

@@ -5,7 +5,7 @@ import { call } from './api.ts'
 import { type Certificates, certificatesOf, FRONT_PROXY_NAME, kubeconfigOf } from './certificates.ts'
 import type { Binaries } from './kubernetes.ts'
 import { type Layout, NODE_ADDRESS, NODE_NAME, POD_RANGE, PORTS, SERVICE_RANGE } from './layout.ts'
-import { containerdConfig, etcdArguments, kubeletConfig, proxyConfig } from './part-config.ts'
+import { auditPolicy, containerdConfig, etcdArguments, kubeletConfig, proxyConfig } from './part-config.ts'
 import type { PartName, Shape } from './state.ts'
 
 /** How one part of the cluster is started and judged. */
@@ -71,8 +71,11 @@ function etcd({ layout, binaries }: PartContext): PartSpec {
   }
 }
 
-function apiServer({ layout, binaries }: PartContext): PartSpec {
+function apiServer({ layout, binaries, shape }: PartContext): PartSpec {
   const certificates = certificatesOf(layout)
+  const policy = join(layout.config, 'audit-policy.json')
+  // Not where thousands of pods that nobody runs are written: there it would cost more than what is measured.
+  const audit = shape === 'node'
   return {
     name: 'kube-apiserver',
     command: binaries.program('kube-apiserver'),
@@ -108,12 +111,23 @@ function apiServer({ layout, binaries }: PartContext): PartSpec {
       '--requestheader-extra-headers-prefix=X-Remote-Extra-',
       '--requestheader-group-headers=X-Remote-Group',
       '--requestheader-username-headers=X-Remote-User',
+      ...(audit ? auditArguments(layout, policy) : []),
     ],
-    files: {},
+    files: audit ? { [policy]: auditPolicy() } : {},
     healthy: answersOk(`https://${NODE_ADDRESS}:${PORTS.apiServer}/readyz`, certificates),
     // It lets requests in flight end, a minute at most, and keeps its port until then.
     stopGraceMs: 75_000,
   }
+}
+
+function auditArguments(layout: Layout, policy: string): string[] {
+  return [
+    `--audit-policy-file=${policy}`,
+    `--audit-log-path=${layout.auditLog}`,
+    '--audit-log-mode=blocking',
+    '--audit-log-maxsize=200',
+    '--audit-log-maxbackup=1',
+  ]
 }
 
 function controllerManager({ layout, binaries, shape }: PartContext): PartSpec {

@@ -38,9 +38,19 @@ export function identify(pid: number): ProcessId | undefined {
   return stat && stat.state !== 'Z' ? { pid, startTicks: stat.startTicks } : undefined
 }
 
+/** The first thread of a killed process can be a zombie while others still hold its ports and mounts. */
+function hasOtherThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1
+  } catch {
+    return false
+  }
+}
+
 export function stateOf(id: ProcessId): 'running' | 'paused' | 'gone' {
   const stat = readStat(id.pid)
-  if (!stat || stat.startTicks !== id.startTicks || stat.state === 'Z' || stat.state === 'X') return 'gone'
+  if (!stat || stat.startTicks !== id.startTicks || stat.state === 'X') return 'gone'
+  if (stat.state === 'Z') return hasOtherThreads(id.pid) ? 'running' : 'gone'
   return stat.state === 'T' ? 'paused' : 'running'
 }
 

@@ -51,7 +51,9 @@ export class Supervisor {
       if (condition === 'paused') await this.resume(name)
       if (asConfigured && (await this.#becomesHealthy(name, HANG_TIMEOUT_MS)))
         return condition === 'paused' ? 'resumed' : 'running'
-      await this.restart(name)
+      // At once: the API server's graceful stop takes a minute, and what hangs would not stop by itself.
+      await this.stop(name, 'at once')
+      await this.start(name)
       return 'restarted'
     }
     await this.start(name)
