@@ -45,13 +45,14 @@ const RETRYABLE: ReadonlySet<KubeErrorCode> = new Set(['TooManyRequests', 'Serve
 
 export class KubeError extends Error {
   readonly code: KubeErrorCode
-  readonly status?: number
+  // Declared only: what is absent has no key, as exactOptionalPropertyTypes has it.
+  declare readonly status?: number
   /** The reason of the API server's Status, such as AlreadyExists or Expired. */
-  readonly reason?: string
+  declare readonly reason?: string
   readonly retryable: boolean
   /** What the server asked to wait, in milliseconds. */
-  readonly retryAfterMs?: number
-  readonly causes?: readonly StatusCause[]
+  declare readonly retryAfterMs?: number
+  declare readonly causes?: readonly StatusCause[]
 
   constructor(code: KubeErrorCode, message: string, fields: KubeErrorFields = {}) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause })

@@ -44,9 +44,8 @@ export function fromThrown(call: string, thrown: unknown): KubeError {
   const code = codeProperty(first)
   const message = `${call}: ${oneLine(first instanceof Error ? first.message : String(first))}`
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') return new KubeError('Timeout', message, { cause: thrown })
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return new KubeError('BadResponse', `${call}: the answer is not HTTP: ${oneLine(String(first))}`, { cause: thrown })
-  }
+  const noHttp = code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || fieldsOf(first).name === 'HTTPParserError'
+  if (noHttp) return new KubeError('BadResponse', message, { cause: thrown })
   return new KubeError('Network', message, { cause: thrown })
 }
 
