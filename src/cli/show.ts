@@ -29,8 +29,8 @@ const help: CommandHelp = {
     'what to change. NAME is the name of the pod (or pod/NAME) or that of the record; where several pods had that name, the ' +
     'last of them is shown.',
   legend: [
-    '▒ preStop   T stop signal   ─ after it   ✖ SIGKILL   ● exit   ┊ deadline   ░ at some moment in here',
-    '· running, not yet told     ━ in rotation   ○ taken out of rotation, or gone',
+    '▒ preStop  T stop signal  ─ after it  ✖ SIGKILL  ● exit  ┊ deadline  ░ at some moment in here',
+    '· running, not yet told  ━ in rotation  ○ taken out of rotation, or gone',
   ],
   examples: [
     ['gracewatch show web-7d4b9c-x2x9k -n shop', ''],

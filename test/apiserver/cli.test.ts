@@ -1,0 +1,244 @@
+/** The gracewatch command against a real API server, as a process. Records lie in namespaces of the test's own. */
+import { spawn } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { API_VERSION, type PodTermination } from '../../src/api/pod-termination.ts'
+import { draw } from '../../src/render/draw.ts'
+import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
+import { evicted, forcedKill, graceful, overdue } from '../unit/render/records.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const suffix = Math.random().toString(36).slice(2, 8)
+const shop = `gw-cli-${suffix}`
+const empty = `gw-cli-${suffix}-empty`
+const own = `gw-cli-${suffix}-own`
+const gone = `gw-cli-${suffix}-gone`
+
+let cluster: Cluster
+let attached = true
+let broughtCrd = false
+let folder: string
+
+interface Result {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+function gracewatch(...args: string[]): Promise<Result> {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const result: Result = { code: null, stdout: '', stderr: '' }
+    for (const stream of ['stdout', 'stderr'] as const)
+      child[stream].setEncoding('utf8').on('data', (text: string) => {
+        result[stream] += text
+      })
+    child.on('error', fail)
+    child.on('close', (code) => done({ ...result, code }))
+  })
+}
+
+const withKubeconfig = (...args: string[]) => gracewatch(...args, '--kubeconfig', cluster.kubeconfigPath)
+
+const stored = (namespace: string, name: string, record: PodTermination) => ({
+  apiVersion: API_VERSION,
+  kind: 'PodTermination',
+  metadata: { namespace, name },
+  ...record,
+})
+const inShop = (name: string, record: PodTermination) => ({ ...record, pod: { ...record.pod, namespace: shop, name } })
+
+beforeAll(async () => {
+  cluster = await attachCluster().catch(() => {
+    attached = false
+    return ensureCluster({ shape: 'control-plane' })
+  })
+  folder = await mkdtemp(join(tmpdir(), 'gracewatch-cli-'))
+  const crd = 'podterminations.gracewatch.dev'
+  broughtCrd = (await cluster.tryKubectl(['get', 'crd', crd])).code !== 0
+  if (broughtCrd) await cluster.kubectl(['apply', '-f', join(root, `crds/${crd}.yaml`)])
+  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', `crd/${crd}`])
+  for (const namespace of [shop, empty, own]) await cluster.kubectl(['create', 'namespace', namespace])
+  const earlier = (record: PodTermination, startedAt: string) => ({ ...record, startedAt })
+  const items = [
+    stored(shop, 'web-7d4b9c-x2x9k.84b61cdb', inShop('web-7d4b9c-x2x9k', forcedKill())),
+    stored(shop, 'db-0.11111111', inShop('db-0', earlier(evicted(), '2026-11-24T20:00:00.000000Z'))),
+    stored(shop, 'db-0.22222222', inShop('db-0', earlier(graceful(), '2026-11-24T21:00:00.000000Z'))),
+    stored(shop, 'stuck.33333333', inShop('stuck', earlier(overdue().record, '2026-11-24T22:00:00.000000Z'))),
+    stored(own, `${gone}.last.44444444`, { ...graceful(), pod: { ...graceful().pod, namespace: gone, name: 'last' } }),
+  ]
+  await cluster.kubectl(['create', '--validate=strict', '-f', '-'], {
+    input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
+  })
+})
+
+afterAll(async () => {
+  if (cluster === undefined) return
+  for (const namespace of [shop, empty, own]) await cluster.tryKubectl(['delete', 'namespace', namespace, '--wait=false'])
+  if (broughtCrd) await cluster.tryKubectl(['delete', 'crd', 'podterminations.gracewatch.dev', '--wait=false'])
+  if (!attached) await cluster.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('show', () => {
+  it.each([['web-7d4b9c-x2x9k'], ['pod/web-7d4b9c-x2x9k'], ['pterm/web-7d4b9c-x2x9k.84b61cdb'], ['web-7d4b9c-x2x9k.84b61cdb']])(
+    'draws %s',
+    async (name) => {
+      expect(await withKubeconfig('show', name, '-n', shop)).toEqual({
+        code: 0,
+        stdout: `${draw(inShop('web-7d4b9c-x2x9k', forcedKill())).join('\n')}\n`,
+        stderr: '',
+      })
+    },
+  )
+
+  it('shows the last of several pods of one name, and how to see the others', async () => {
+    const { stdout, stderr } = await withKubeconfig('show', 'db-0', '-n', shop)
+    expect(stdout).toMatch(/ GRACEFUL\n/)
+    expect(stderr).toBe('2 pods had this name; this is the last. The others: gracewatch show db-0.11111111\n')
+    expect((await withKubeconfig('show', 'db-0.11111111', '-n', shop)).stdout).toMatch(/ FORCED KILL\n/)
+  })
+
+  it('draws what is not over up to the present', async () => {
+    const { stdout } = await withKubeconfig('show', 'stuck', '-n', shop)
+    expect(stdout).toMatch(/^deleted .*, still there after .* past its deadline$/ms)
+    expect(stdout).toMatch(/ now$/m)
+  })
+
+  it('finds the record of a pod whose namespace is gone', async () => {
+    const { code, stdout } = await withKubeconfig('show', 'last', '-n', gone)
+    expect({ code, title: stdout.split('  ')[0] }).toEqual({ code: 0, title: `${gone}/last` })
+  })
+
+  it('writes a file that draw draws the same', async () => {
+    const file = join(folder, 'web.yaml')
+    const { stdout } = await withKubeconfig('show', 'web-7d4b9c-x2x9k', '-n', shop, '-o', 'yaml')
+    writeFileSync(file, stdout)
+    expect(parse(readFileSync(file, 'utf8'))).toMatchObject({
+      apiVersion: API_VERSION,
+      kind: 'PodTermination',
+      metadata: { namespace: shop },
+    })
+    expect((await gracewatch('draw', file)).stdout).toBe((await withKubeconfig('show', 'web-7d4b9c-x2x9k', '-n', shop)).stdout)
+  })
+
+  it.each<[string, string[], RegExp]>([
+    [
+      'a misspelt pod',
+      ['web-7d4b9c-x2x9j'],
+      /^gracewatch: no pod web-7d4b9c-x2x9j has ended in namespace \S+, as far as records go: did you mean web-7d4b9c-x2x9k\?\n$/,
+    ],
+    ['the start of a name', ['web'], /: did you mean web-7d4b9c-x2x9k\?\n$/],
+    ['a pod like no other', ['something-else-entirely'], /: gracewatch list -n \S+ shows those that have\n$/],
+  ])('says what to do about %s', async (_, args, message) => {
+    const result = await withKubeconfig('show', ...args, '-n', shop)
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toMatch(message)
+  })
+
+  it('says so where a namespace has no records at all', async () => {
+    const { code, stderr } = await withKubeconfig('show', 'web', '-n', empty)
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `gracewatch: no pod web has ended in namespace ${empty}, as far as records go (there are no records in it; -n names another namespace)\n`,
+    })
+  })
+})
+
+describe('list', () => {
+  it('lists a namespace, the last at the bottom, and the workloads that lost pods badly', async () => {
+    const { code, stdout, stderr } = await withKubeconfig('list', '-n', shop)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const [header = '', ...rows] = stdout.split('\n\n')[0]?.split('\n') ?? []
+    expect(header.split(/ {2,}/)).toEqual(['AGE', 'POD', 'OUTCOME', 'CAUSE', 'GRACE', 'TOOK', 'FINDINGS'])
+    expect(rows.map((row) => row.split(/ {2,}/)[1])).toEqual(['db-0', 'db-0', 'web-7d4b9c-x2x9k', 'stuck'])
+    expect(stdout).toMatch(/^4 terminations: 2 ForcedKill, 1 Graceful, 1 Overdue$/m)
+    expect(stdout).toMatch(new RegExp(`^ {2}2 of 4 {2}Deployment ${shop}/web {2}2 ForcedKill \\(PreStopOverran\\)$`, 'm'))
+  })
+
+  it('lists every namespace with its name', async () => {
+    const { stdout } = await withKubeconfig('list', '-A', '-o', 'wide')
+    for (const name of [`${shop}/web-7d4b9c-x2x9k`, `${gone}/last`]) expect(stdout).toContain(name)
+    expect(stdout).toMatch(/ WORKLOAD +NODE$/m)
+  })
+
+  it('gives the records to other programs', async () => {
+    const { stdout } = await withKubeconfig('list', '-n', shop, '-o', 'json')
+    const { kind, items } = JSON.parse(stdout) as { kind: string; items: { metadata: { name: string } }[] } // what kubectl writes
+    expect({ kind, names: items.map(({ metadata }) => metadata.name) }).toEqual({
+      kind: 'List',
+      names: ['db-0.11111111', 'db-0.22222222', 'web-7d4b9c-x2x9k.84b61cdb', 'stuck.33333333'],
+    })
+  })
+
+  it('says on standard error that there is nothing', async () => {
+    expect(await withKubeconfig('list', '-n', empty)).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: `No terminations recorded in namespace ${empty}.\n`,
+    })
+  })
+})
+
+describe('what goes wrong is one line that says what to do', () => {
+  it('credentials without the right', async () => {
+    const token = (await cluster.kubectl(['create', 'token', 'default', '-n', empty])).trim()
+    const config = parse(readFileSync(cluster.kubeconfigPath, 'utf8')) as { users: { user: object }[] } // the harness's own file
+    for (const entry of config.users) entry.user = { token }
+    const file = join(folder, 'weak.json')
+    writeFileSync(file, JSON.stringify(config))
+    const { code, stderr } = await gracewatch('list', '-n', shop, '--kubeconfig', file)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^gracewatch: .*cannot list resource "podterminations".*Ask for the right to get and list podterminations\.gracewatch\.dev.*\n$/,
+    )
+  })
+
+  it('credentials that are not accepted', async () => {
+    const config = parse(readFileSync(cluster.kubeconfigPath, 'utf8')) as { users: { user: object }[] } // the harness's own file
+    for (const entry of config.users) entry.user = { token: 'expired' }
+    const file = join(folder, 'expired.json')
+    writeFileSync(file, JSON.stringify(config))
+    const { code, stderr } = await gracewatch('list', '--kubeconfig', file)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^gracewatch: [^\n]*log in again\.\n$/)
+  })
+
+  it('a cluster that does not answer', async () => {
+    const config = parse(readFileSync(cluster.kubeconfigPath, 'utf8')) as { clusters: { cluster: { server: string } }[] } // the harness's own file
+    for (const entry of config.clusters) entry.cluster.server = 'https://127.0.0.1:1'
+    const file = join(folder, 'away.json')
+    writeFileSync(file, JSON.stringify(config))
+    const { code, stderr } = await gracewatch('list', '--kubeconfig', file)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^gracewatch: [^\n]*127\.0\.0\.1:1[^\n]* reachable from here\?\n$/)
+  })
+
+  it.each<[string, string[], number, RegExp]>([
+    [
+      'a kubeconfig that is not there',
+      ['list', '--kubeconfig', '/nope'],
+      1,
+      /^gracewatch: cannot read kubeconfig \/nope[^\n]*\n$/,
+    ],
+    ['no name', ['show'], 2, /^gracewatch: name the pod: [^\n]*\n$/],
+    ['two names', ['show', 'one', 'two'], 2, /^gracewatch: one at a time: gracewatch show one\n$/],
+    [
+      'something that does not end',
+      ['show', 'deploy/web'],
+      2,
+      /^gracewatch: a deploy has no termination of its own: write pod\/NAME\n$/,
+    ],
+    ['a name to list', ['list', 'web'], 2, /^gracewatch: list takes no name: gracewatch show web shows one termination\n$/],
+    ['all and one namespace', ['list', '-A', '-n', 'shop'], 2, /^gracewatch: -A is every namespace and -n is one[^\n]*\n$/],
+    ['a setting of the controller that there is not', ['controller', '--frobnicate'], 2, /frobnicate/],
+  ])('%s', async (_, args, code, message) => {
+    const result = await gracewatch(...args)
+    expect(result).toMatchObject({ code, stdout: '' })
+    expect(result.stderr).toMatch(message)
+  })
+})
