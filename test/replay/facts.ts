@@ -1,6 +1,6 @@
 import { EvidenceStore } from '../../src/controllers/recorder/evidence-store.ts'
 import type { EndpointSliceSnapshot, Fact, PodSnapshot } from '../../src/core/evidence.ts'
-import { MILLISECOND, type Micros } from '../../src/core/time.ts'
+import { MILLISECOND, type Micros, SECOND } from '../../src/core/time.ts'
 import { decodeEndpointSlice } from '../../src/kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../src/kube/decode/event.ts'
 import { decodePod } from '../../src/kube/decode/pod.ts'
@@ -9,6 +9,8 @@ import type { Fixture, FixtureLine } from './fixture.ts'
 
 const CHANGES = { ADDED: 'Added', MODIFIED: 'Modified', DELETED: 'Deleted' } as const
 const RELIST: Micros = 5 * MILLISECOND
+/** As the reflector has it: a line that arrives answers for the time up to a second before, since the server can be that slow. */
+const SERVER_LAG: Micros = SECOND
 
 /** Turns the lines of one fixture into facts as the product does: its decoders, and its reading of EndpointSlices. */
 class Replay {
@@ -25,7 +27,7 @@ class Replay {
 
   take({ resource, type, arrivedAt, object }: FixtureLine): Fact[] {
     const change = CHANGES[type]
-    this.#complete = arrivedAt
+    this.#complete = arrivedAt - SERVER_LAG
     if (resource === 'pods') {
       this.#pod = decodePod(object)
       return [{ type: 'Pod', change, arrivedAt, pod: this.#pod }]
@@ -40,7 +42,7 @@ class Replay {
   }
 
   /** What a new list tells after `unseen` went by unwatched. */
-  relist(unseen: readonly FixtureLine[]): Fact[] {
+  relist(unseen: readonly FixtureLine[]): { facts: Fact[]; arrivedAt: Micros } {
     const arrivedAt = (unseen.at(-1)?.arrivedAt ?? 0) + RELIST
     const since = this.#complete
     const after = since === undefined ? {} : { since }
@@ -75,7 +77,7 @@ class Replay {
       else if (known !== undefined) facts.push(...this.#slice({ type: 'Vanished', object: known, arrivedAt, ...after }))
     }
     this.#complete = arrivedAt
-    return facts
+    return { facts, arrivedAt }
   }
 
   #slice(change: Change<EndpointSliceSnapshot>): Fact[] {
@@ -95,9 +97,11 @@ export function factsByLine(fixture: Fixture): Fact[][] {
 /** The facts that are left when the lines from `from` to before `to` came while nobody watched, and a new list followed. */
 export function factsWithGap(fixture: Fixture, from: number, to: number): Fact[] {
   const replay = new Replay(fixture)
-  return [
-    ...fixture.lines.slice(0, from).flatMap((line) => replay.take(line)),
-    ...replay.relist(fixture.lines.slice(from, to)),
-    ...fixture.lines.slice(to).flatMap((line) => replay.take(line)),
-  ]
+  const before = fixture.lines.slice(0, from).flatMap((line) => replay.take(line))
+  const { facts, arrivedAt } = replay.relist(fixture.lines.slice(from, to))
+  // What came right behind the unseen lines comes behind the list.
+  const after = fixture.lines
+    .slice(to)
+    .flatMap((line) => replay.take({ ...line, arrivedAt: Math.max(line.arrivedAt, arrivedAt + 1) }))
+  return [...before, ...facts, ...after]
 }
