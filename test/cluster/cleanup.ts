@@ -30,7 +30,7 @@ export const SYSCTLS = [
 ] as const
 
 /** The processes of the cluster's containers: its shims, all that descends from them, and what is left in pod cgroups. */
-export function containerProcesses(layout: Layout): ProcessId[] {
+function containerProcesses(layout: Layout): ProcessId[] {
   const all = listProcesses()
   const isShim = (args: readonly string[]) =>
     basename(args[0] ?? '').startsWith('containerd-shim') && args.includes(layout.containerdSocket)
@@ -63,7 +63,7 @@ export function strayParts(layout: Layout, programs: readonly string[]): Process
 }
 
 /** Mount points below a folder, the deepest first. */
-export function mountsBelow(folder: string): string[] {
+function mountsBelow(folder: string): string[] {
   return readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) =>
@@ -90,7 +90,7 @@ function cgroupRoots(): string[] {
 }
 
 /** The kubelet's cgroup in each hierarchy. */
-export function podCgroupFolders(): string[] {
+function podCgroupFolders(): string[] {
   return cgroupRoots()
     .map((root) => join(root, POD_CGROUP))
     .filter((folder) => existsSync(folder))
@@ -139,7 +139,7 @@ export async function mountTracefs(): Promise<boolean> {
   return false
 }
 
-export function traceInstances(): string[] {
+function traceInstances(): string[] {
   return foldersIn(join(TRACING, 'instances')).filter((folder) => basename(folder).startsWith(TRACE_INSTANCE_PREFIX))
 }
 

@@ -37,6 +37,7 @@ export interface ImageRecipe {
 /** Same times for the same content, so that a layer's digest says what is in it. */
 const EPOCH = '2020-01-01T00:00:00Z'
 const KEPT_PER_NAME = 4
+const WORK_PREFIX = '.work-'
 
 /** Builds an image of one layer from nothing, unless the cache has it. */
 export async function buildImageFile(recipe: ImageRecipe, cacheDir: string): Promise<ImageFile> {
@@ -46,8 +47,7 @@ export async function buildImageFile(recipe: ImageRecipe, cacheDir: string): Pro
   const folder = join(cacheDir, 'images')
   const tarPath = join(folder, `${recipe.name}-${tag}.tar`)
   if (existsSync(tarPath)) return { reference, tarPath }
-  mkdirSync(folder, { recursive: true })
-  const work = mkdtempSync(join(folder, '.building-'))
+  const work = workFolder(folder)
   try {
     const rootfs = join(work, 'rootfs')
     const archive = join(work, 'archive')
@@ -78,6 +78,19 @@ export async function buildImageFile(recipe: ImageRecipe, cacheDir: string): Pro
   }
   prune(folder, recipe.name)
   return { reference, tarPath }
+}
+
+/** A new folder in the cache for work under way; those that an interrupted command left there go after a day. */
+export function workFolder(parent: string): string {
+  mkdirSync(parent, { recursive: true })
+  const left = readdirSync(parent)
+    .filter((name) => name.startsWith(WORK_PREFIX))
+    .map((name) => join(parent, name))
+  for (const path of left) {
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
+    if (age > 24 * 3_600_000) rmSync(path, { recursive: true, force: true })
+  }
+  return mkdtempSync(join(parent, WORK_PREFIX))
 }
 
 /** Deletes all but the newest few image files of a name: a file is tens to hundreds of megabytes. */

@@ -4,12 +4,12 @@ import { DEFAULT_VERSION } from './kubernetes.ts'
 import { layoutOf } from './layout.ts'
 import { bringUp, describe, openCluster, takeDown } from './lifecycle.ts'
 import { acquireLock, type Lock } from './lock.ts'
+import { assertFundamentals } from './machine.ts'
 import { type Progress, silentProgress } from './progress.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { readState, type Shape } from './state.ts'
 
 export { Cluster } from './cluster.ts'
-export { ClusterError } from './errors.ts'
 export { type Progress, silentProgress, terminalProgress } from './progress.ts'
 export type { PartName, Shape } from './state.ts'
 
@@ -28,6 +28,7 @@ export interface EnsureOptions {
  * after saying so.
  */
 export async function ensureCluster(options: EnsureOptions): Promise<Cluster> {
+  assertFundamentals()
   const settings = readSettings()
   const progress = options.progress ?? silentProgress
   const version = options.version ?? settings.version ?? DEFAULT_VERSION

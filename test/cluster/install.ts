@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import type { Cluster } from './cluster.ts'
 import { ClusterError } from './errors.ts'
-import { buildImage } from './product-image.ts'
+import { buildImage, TREE_IMAGE } from './product-image.ts'
 import type { Progress } from './progress.ts'
 
 const MANIFESTS = resolve(import.meta.dirname, '../../deploy/manifests')
@@ -41,7 +41,14 @@ export async function install(
     if (rollout.code !== 0)
       throw new ClusterError(`the controller is not ready after ${READY_TIMEOUT}:\n${await describeFailure(cluster)}`)
   })
+  await forgetOlderImages(cluster, image)
   return { image }
+}
+
+/** Each is 200 MB unpacked; what ran from them has just been replaced. */
+async function forgetOlderImages(cluster: Cluster, kept: string): Promise<void> {
+  const older = (await cluster.images()).filter((reference) => reference.startsWith(`${TREE_IMAGE}:`) && reference !== kept)
+  for (const reference of older) await cluster.ctr(['images', 'remove', reference])
 }
 
 async function importTreeImage(cluster: Cluster, progress: Progress): Promise<string> {

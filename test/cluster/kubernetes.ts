@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { ClusterError } from './errors.ts'
+import { workFolder } from './image-tar.ts'
 import type { Progress } from './progress.ts'
 import { failureOf, tryRun } from './run.ts'
 
@@ -75,9 +76,7 @@ export function binariesIn(built: string): Binaries {
 /** Builds the release's binaries unless the cache has them. The folder appears whole or not at all. */
 export async function build(release: Release, go: string, progress: Progress): Promise<Binaries> {
   if (isBuilt(release)) return binariesIn(release.built)
-  const parent = join(release.built, '..')
-  mkdirSync(parent, { recursive: true })
-  const folder = mkdtempSync(join(parent, '.building-'))
+  const folder = workFolder(dirname(release.built))
   try {
     const [, major, minor] = /^v(\d+)\.(\d+)/.exec(release.version) ?? []
     const version = 'k8s.io/component-base/version'
@@ -114,7 +113,7 @@ async function goBuild(
 ): Promise<void> {
   const args = ['build', '-v', '-buildvcs=false', '-trimpath', '-ldflags', ldflags, '-o', output, '.']
   // GOWORK: a workspace of the user's must not pull this module in. CGO: the binary also runs in images made from nothing.
-  const result = await tryRun(go, args, { cwd: module, env: { CGO_ENABLED: '0', GOWORK: 'off' }, onErrorLine: onLine })
+  const result = await tryRun(go, args, { cwd: module, env: { CGO_ENABLED: '0', GOWORK: 'off' }, onLine })
   if (result.code !== 0) throw new ClusterError(failureOf(go, args, result))
 }
 

@@ -41,7 +41,7 @@ export async function acquireLock(name: string, command: string, progress: Progr
 }
 
 /** The present holder, if there is one. */
-export async function askHolder(path: string): Promise<Holder | undefined> {
+async function askHolder(path: string): Promise<Holder | undefined> {
   const socket = connect({ path })
   try {
     let text = ''

@@ -71,20 +71,26 @@ async function missingPackages(shape: Shape): Promise<string[]> {
   return [...new Set(missing)]
 }
 
+/** What rules this machine out for a cluster of any kind. */
+function fundamentalProblems(): Problem[] {
+  const whatToDo = (first: string) => `${first}, or use a cluster of your own (kind, say) where a command takes --kubeconfig`
+  if (process.platform !== 'linux') return [{ what: `this is ${process.platform}`, whatToDo: whatToDo('use a Linux machine') }]
+  return process.getuid?.() === 0 ? [] : [{ what: 'this is not root', whatToDo: whatToDo('run it with sudo') }]
+}
+
+/** Throws ClusterError unless this is root on Linux: without that nothing of the cluster can even be looked at. */
+export function assertFundamentals(): void {
+  const problems = fundamentalProblems()
+  if (problems.length > 0) throw new ClusterError(describeProblems(problems))
+}
+
 /**
  * Everything that is in the way of a cluster and that the harness cannot install. It changes nothing.
  * `needsGo` is false where the binaries are in the cache already.
  */
 export async function preflight(shape: Shape, needsGo: boolean): Promise<Problem[]> {
-  if (process.platform !== 'linux') {
-    return [
-      { what: `this is ${process.platform}, not Linux`, whatToDo: 'use a Linux machine, or a cluster of kind by --kubeconfig' },
-    ]
-  }
-  const problems: Problem[] = []
-  if (process.getuid?.() !== 0) {
-    problems.push({ what: 'this is not root', whatToDo: 'run it with sudo, or use a cluster of kind by --kubeconfig' })
-  }
+  const problems = fundamentalProblems()
+  if (process.platform !== 'linux') return problems
   if (needsGo) problems.push(...(await goProblems()))
   const missing = await missingPackages(shape)
   if (missing.length > 0 && !findCommand('apt-get')) {

@@ -2,6 +2,7 @@
 
 import { COMMANDS, HELP, UsageError } from './commands.ts'
 import { ClusterError, messageOf } from './errors.ts'
+import { assertFundamentals } from './machine.ts'
 import { terminalProgress } from './progress.ts'
 import { readSettings } from './settings.ts'
 
@@ -14,6 +15,7 @@ async function main(words: readonly string[]): Promise<number> {
   }
   const command = COMMANDS.get(name)
   if (!command) throw new UsageError(`there is no command "${name}": choose from ${[...COMMANDS.keys()].join(', ')}`)
+  assertFundamentals()
   return command({
     args: rest,
     settings: readSettings(),

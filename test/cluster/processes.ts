@@ -97,7 +97,7 @@ export async function startDetached(options: StartOptions): Promise<ProcessId> {
 }
 
 /** Waits until the process is gone; false if it is still there after `timeoutMs`. */
-export async function waitUntilGone(id: ProcessId, timeoutMs: number): Promise<boolean> {
+async function waitUntilGone(id: ProcessId, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
   while (stateOf(id) !== 'gone') {
     if (performance.now() > deadline) return false

@@ -1,17 +1,7 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { ClusterError } from './errors.ts'
-import { type ImageFile, prune, sha256 } from './image-tar.ts'
+import { type ImageFile, prune, sha256, workFolder } from './image-tar.ts'
 import { networkNpmrc } from './npm-settings.ts'
 import type { Progress } from './progress.ts'
 import { run, tryRun } from './run.ts'
@@ -20,6 +10,8 @@ import { buildTestImages } from './test-images.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const NAME = 'gracewatch'
+/** Images of the tree have this name and a tag made from their content. */
+export const TREE_IMAGE = `localhost/gracewatch-test/${NAME}`
 /** Never part of an image, and large. */
 const NOT_CONTEXT = new Set(['node_modules', '.git', 'out'])
 
@@ -33,12 +25,12 @@ export async function buildImage(progress: Progress): Promise<ImageFile> {
   if (!existsSync(dockerfile)) throw new ClusterError(`${dockerfile} is missing: there is nothing to build an image from`)
   const { node: base } = await buildTestImages(cacheDir, progress)
   const key = contentKey(readFileSync(dockerfile, 'utf8'), base.reference)
-  const reference = `localhost/gracewatch-test/${NAME}:${key}`
+  const reference = `${TREE_IMAGE}:${key}`
   const folder = join(cacheDir, 'images')
   const tarPath = join(folder, `${NAME}-${key}.tar`)
   if (existsSync(tarPath)) return { reference, tarPath }
   await progress.step(`building the image ${reference}`, async (note) => {
-    const work = mkdtempSync(join(folder, '.building-'))
+    const work = workFolder(folder)
     try {
       await buildWithBuildah({ base, reference, cacheDir, work, output: join(work, 'image.tar'), note })
       renameSync(join(work, 'image.tar'), tarPath)
@@ -62,7 +54,7 @@ interface Build {
 async function buildWithBuildah({ base, reference, cacheDir, work, output, note }: Build): Promise<void> {
   // A store for this one build: what a build leaves in it (whole copies of each stage, under vfs) goes with it.
   const store = ['--root', join(work, 'store'), '--runroot', join(work, 'run'), '--storage-driver', 'vfs']
-  const buildah = (args: readonly string[]) => run('buildah', [...store, ...args], { onErrorLine: noteStep(note) })
+  const buildah = (args: readonly string[]) => run('buildah', [...store, ...args], { onLine: noteStep(note) })
   // The machine's way to its npm registry reaches the build by mounts, which leave nothing of it in the image.
   const npmrc = join(work, 'npmrc')
   const npmCache = join(cacheDir, 'npm')

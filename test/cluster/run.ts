@@ -9,8 +9,8 @@ export interface RunOptions {
   readonly cwd?: string | undefined
   /** Added to the harness's own environment; undefined takes a variable out. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
-  /** Called with each line of standard error as it comes, for progress. */
-  readonly onErrorLine?: ((line: string) => void) | undefined
+  /** Called with each line of output and errors as it comes, for progress. */
+  readonly onLine?: ((line: string) => void) | undefined
 }
 
 export interface RunResult {
@@ -30,7 +30,7 @@ export async function tryRun(command: string, args: readonly string[], options: 
   const err: string[] = []
   child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text))
-  if (options.onErrorLine) createInterface({ input: child.stderr }).on('line', options.onErrorLine)
+  if (options.onLine) for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', options.onLine)
   // A command that ends without reading its input is judged by its exit code, not by the broken pipe.
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.input ?? '')

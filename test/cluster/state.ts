@@ -54,7 +54,6 @@ const stateSchema = z.object({
 })
 
 export type ClusterState = z.infer<typeof stateSchema>
-export type PartState = z.infer<typeof partSchema>
 
 /** The state of this machine's cluster, or undefined if there is none. */
 export function readState(file: string): ClusterState | undefined {

@@ -1,18 +1,7 @@
-import {
-  chmodSync,
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { ClusterError } from './errors.ts'
-import { buildImageFile, type ImageFile, sha256, sha256OfFile } from './image-tar.ts'
+import { buildImageFile, type ImageFile, sha256, sha256OfFile, workFolder } from './image-tar.ts'
 import type { Binaries } from './kubernetes.ts'
 import { findStaticBusybox } from './machine.ts'
 import { certificateBundle } from './npm-settings.ts'
@@ -124,7 +113,7 @@ async function fillBusybox(rootfs: string, busybox: string): Promise<void> {
 }
 
 async function installNodeTools(rootfs: string, cacheDir: string): Promise<void> {
-  const work = mkdtempSync(join(cacheDir, 'images', '.tools-'))
+  const work = workFolder(join(cacheDir, 'images'))
   try {
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(NODE_TOOLS, file), join(work, file))
     await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: work })
