@@ -107,9 +107,10 @@ export function containerLane(container: ContainerEnd, timeline: Timeline, scale
   if (signal !== undefined) cells.fill(scale.column(signal.at), last, '─')
   // A restarted kubelet runs the hook again; nothing tells how long.
   for (const { at } of hook.slice(1)) cells.set(scale.column(at), '▒')
-  for (const moment of signals) band(cells, scale, moment)
+  for (const moment of signals) band(cells, scale, { ...moment, latest: Math.min(moment.latest, ended?.latest ?? moment.latest) })
   if (ended !== undefined) band(cells, scale, ended, tone)
-  for (const moment of signals) cells.set(scale.column(moment.at), 'T', stopSignal?.result === 'Ignored' ? 'warning' : 'plain')
+  const signalTone = stopSignal?.result === 'Ignored' ? 'warning' : 'plain'
+  for (const { at, upperBound } of signals) if (!upperBound) cells.set(scale.column(at), 'T', signalTone)
   if (firstHook !== undefined) {
     const words = [` preStop (${handlerWords(container)}) `, ' preStop ']
     cells.write(told + 1, hookUntil - 1, words, hookTone, 'centre')
@@ -118,7 +119,7 @@ export function containerLane(container: ContainerEnd, timeline: Timeline, scale
   if (ended === undefined) return { label, cells, end: [...openEnd(cells, timeline, scale, exit), ...role] }
   breakBefore(cells, scale, last)
   // The signal stays visible where the end falls into the same column.
-  const crowded = signal !== undefined && scale.column(signal.at) === last
+  const crowded = signal !== undefined && !signal.upperBound && scale.column(signal.at) === last
   const column = Math.min(scale.columns - 1, last + (crowded ? 1 : 0))
   cells.set(column, kills.length > 0 ? '✖' : '●', tone)
   return { label, cells, end: [{ text: exit === undefined ? '' : exitLabel(exit), tone }, ...role] }

@@ -67,14 +67,16 @@ function chosen(marks: readonly PlacedMark[], containers: ReadonlyMap<string, Co
 }
 
 function rowOf(placed: PlacedMark, containers: ReadonlyMap<string, ContainerEnd>, timeline: Timeline, wide: boolean): Row {
-  const { mark, at, earliest, latest, arrival } = placed
+  const { mark, at, earliest, latest } = placed
+  const upperBound = placed.arrival ?? placed.upperBound
   // The start is where the offsets count from: it has its own bounds, but is not "about" itself.
   const isStart = mark.mark === 'Terminating' && at === 0
   const narrow = isStart || Math.max(at - earliest, latest - at) <= SURE
-  const sure = narrow || arrival === true
-  const range = earliest < timeline.earliest && !isStart ? `by ${bounds(latest, latest)}` : bounds(earliest, latest)
+  const sure = narrow || upperBound === true
+  const range =
+    earliest < timeline.earliest && latest >= 0 && !isStart ? `by ${bounds(latest, latest)}` : bounds(earliest, latest)
   const time = wide ? `${formatTime(timeline.start + at).slice(11, 23)}  ` : ''
-  const when = `${narrow ? '' : arrival ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`
+  const when = `${narrow ? '' : upperBound ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`
   return {
     when: time + (wide ? when.padStart('about +00.0 s'.length) : when),
     what: markWords(mark, mark.container === undefined ? undefined : containers.get(mark.container)),

@@ -9,6 +9,8 @@ export interface Moment {
   latest: Micros
   /** When the change was seen: it had happened by then, most likely just before. */
   arrival?: true
+  /** `at` is the upper bound, for no better estimate is known. */
+  upperBound?: true
 }
 
 export interface PlacedMark extends Moment {
@@ -36,10 +38,14 @@ export function timelineOf(record: PodTermination, now?: Micros): Timeline | und
   const first = marks.find(({ mark }) => mark === 'Terminating') ?? marks[0]
   const start = first === undefined ? parseTime(record.startedAt) : parseTime(first.at)
   if (start === undefined) return undefined
+  const earliest = (parseTime(first?.earliest) ?? start) - start
   const placed = marks.map((mark): PlacedMark => {
     const placedAt = moment(start, mark.at, mark.earliest, mark.latest)
     const arrival = mark.confidence === 'Observed' && placedAt.at === placedAt.latest && placedAt.earliest < placedAt.at
-    return { mark, ...placedAt, ...(arrival ? { arrival } : {}) }
+    if (arrival) return { mark, ...placedAt, arrival }
+    // An estimate before the start, where the truth may lie after it, estimates nothing: what is known is the upper bound.
+    const known = placedAt.at >= Math.min(0, earliest) || placedAt.latest < 0
+    return known ? { mark, ...placedAt } : { mark, ...placedAt, at: placedAt.latest, upperBound: true }
   })
   const open = record.state !== undefined && record.state !== 'Complete'
   const ends = [
@@ -54,7 +60,7 @@ export function timelineOf(record: PodTermination, now?: Micros): Timeline | und
   return {
     start,
     startWidth: first === undefined ? SECOND : (parseTime(first.latest) ?? start) - (parseTime(first.earliest) ?? start),
-    earliest: Math.min(0, (parseTime(first?.earliest) ?? start) - start),
+    earliest: Math.min(0, earliest),
     marks: placed,
     end: Math.max(0, ...placed.map(({ at }) => at), ...ends),
     open,

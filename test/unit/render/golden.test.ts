@@ -32,6 +32,7 @@ const drawings: [string, () => PodTermination | { record: PodTermination; now: n
   ['twelve-containers', records.twelve, {}],
   ['twelve-containers-80-columns', records.twelve, { width: 80 }],
   ['clock-skew', records.skewed, {}],
+  ['no-kubelet-events', records.noEvents, {}],
   ['restarted-kubelet', records.restartedKubelet, {}],
   ['begun-by-the-agent', records.begunByTheAgent, {}],
   ['long-names', records.longNames, {}],

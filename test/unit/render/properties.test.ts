@@ -91,7 +91,7 @@ describe('draw', () => {
           expect(coloured.map((line) => line.trimEnd())).toEqual(plain)
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 250 },
     )
   })
 

@@ -493,3 +493,39 @@ export function longNames(): PodTermination {
     timeline: (record.timeline ?? []).map(renamed),
   }
 }
+
+/** No kubelet event arrived, as in a namespace that is being deleted: the signal has an upper bound and no more. */
+export function noEvents(): PodTermination {
+  return aRecord({
+    outcome: 'Graceful',
+    tookMilliseconds: 3100,
+    finishedAt: at(3.1),
+    containers: [
+      {
+        name: 'app',
+        role: 'Main',
+        outcome: 'Graceful',
+        stopSignal: { name: 'SIGTERM', result: 'Unknown' },
+        exit: { at: at(2), code: 0, reason: 'Completed' },
+      },
+    ],
+    endpoints: [{ service: 'web', notReadyAt: at(0.07), removedAt: at(2.75), readyAtStopSignal: 'Unknown' }],
+    findings: [
+      {
+        type: 'EvidenceMissing',
+        severity: 'Info',
+        container: 'app',
+        message: 'no Killing event of app arrived: its namespace was being deleted.',
+      },
+    ],
+    timeline: [
+      mark('Terminating', [0, -0.5, 0.06]),
+      mark('Acknowledged', 0.06),
+      mark('EndpointNotReady', 0.07, { service: 'web' }),
+      mark('StopSignal', [-DAY, -DAY, 2.5], { container: 'app' }),
+      mark('ContainerExited', [2, 1.5, 2.5], { container: 'app' }),
+      mark('EndpointRemoved', 2.75, { service: 'web' }),
+      mark('Removed', 3.1),
+    ],
+  })
+}
