@@ -15,6 +15,10 @@ import type { KubeletEvents } from './kubelet-events.ts'
 /** The kubelet raises what is left of the grace period to this before it calls StopContainer (minimumGracePeriodInSeconds). */
 export const MINIMUM_STOP = 2 * SECOND
 
+/** From the kubelet's decision to the signal, and from SIGKILL to the exit, where nothing is slow: for estimates, never for bounds. */
+const RUNTIME_LATENCY: Micros = 40_000
+const KILL_LATENCY: Micros = 5_000
+
 export interface ContainerMark extends Interval {
   readonly mark: MarkType
   readonly source: Source
@@ -39,6 +43,8 @@ export interface ContainerContext {
   readonly events: KubeletEvents
   /** The termination is not before this. */
   readonly notBefore: Micros
+  /** Best estimate of its start. */
+  readonly startAt: Micros
   /** Smallest and largest grace period that the kubelet may have had in hand, in seconds. */
   readonly grace: { readonly low: number; readonly high: number }
   /** The pod is asked or made to end; false for one that ran to its end. */
@@ -205,23 +211,30 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   let kill: Interval | undefined
   let exit = raw
   let stop: Interval | undefined
-  if (raw !== undefined && forced) {
-    const graceOver = (killing?.earliest ?? context.notBefore) + Math.max(context.grace.low * SECOND, MINIMUM_STOP)
-    // Not bounded by the exit's floor: a process may take its time to die.
-    kill = interval(Math.min(Math.max(graceOver, stopNotBefore + MINIMUM_STOP), raw.latest), raw.latest)
-    exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest)
-  }
+  const began = killing?.at ?? Math.max(context.startAt, context.notBefore)
+  const whole = Math.max(context.grace.low * SECOND, MINIMUM_STOP)
+  const direct =
+    spec.role !== 'Sidecar' && (spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran')
+  // A kill this late says that the hook left nothing but the last 2 s; that is likely enough for the estimate, not for a bound.
+  const lateKill = forced && raw !== undefined && raw.latest > began + context.grace.high * SECOND + SECOND
   if (raw !== undefined && stopped) {
     // Without a hook the timer of the kill is the grace period itself; with one, what it left, and 2 s at least.
-    const whole = spec.preStop === undefined && spec.role !== 'Sidecar' ? context.grace.low * SECOND : 0
-    const latest = forced ? raw.latest - Math.max(whole, MINIMUM_STOP) : raw.latest
-    const quick = stopNotBefore + 60_000
-    // A kill this late says that the hook left nothing but the last 2 s; that is likely enough for the estimate, not for a bound.
-    const lateKill = forced && raw.latest > (killing?.latest ?? context.notBefore) + context.grace.high * SECOND + SECOND
-    const direct = spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran'
-    const guess = direct ? quick : lateKill ? latest : undefined
-    stop = interval(stopNotBefore, latest, guess)
-    if (exit !== undefined && exit.earliest < stop.earliest) exit = interval(stop.earliest, exit.latest)
+    const timer = spec.preStop === undefined && spec.role !== 'Sidecar' ? whole : MINIMUM_STOP
+    const guess = direct ? Math.max(stopNotBefore, began) : lateKill ? began + whole : undefined
+    stop = interval(
+      stopNotBefore,
+      forced ? raw.latest - timer : raw.latest,
+      guess === undefined ? undefined : guess + RUNTIME_LATENCY,
+    )
+    if (raw.earliest < stop.earliest) exit = interval(stop.earliest, raw.latest)
+  }
+  if (raw !== undefined && forced) {
+    const earliest = Math.max((killing?.earliest ?? context.notBefore) + whole, stopNotBefore + MINIMUM_STOP)
+    const guess =
+      stop === undefined || !(direct || lateKill) ? undefined : Math.max(stop.at + MINIMUM_STOP, began + whole + RUNTIME_LATENCY)
+    // Not bounded by the exit's floor: a process may take its time to die.
+    kill = interval(Math.min(earliest, raw.latest), raw.latest, guess)
+    exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest, kill.at + KILL_LATENCY)
   }
 
   const inferred = { source: 'Kubelet', confidence: 'Inferred' } as const

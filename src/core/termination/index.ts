@@ -152,6 +152,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     clocks,
     events,
     notBefore,
+    startAt: start === undefined ? notBefore : clocks.best(start.at.at, start.clock, 'Node'),
     grace,
     stopped,
     over,

@@ -109,13 +109,36 @@ export function tightenNodeClock(
   deletionArrived: number | undefined,
 ): Clocks {
   let next = clocks
+  const start = (): number | undefined =>
+    startEarliest === undefined ? undefined : next.earliest(startEarliest, 'APIServer', 'Recorder')
+  const ranAtDeletion = new Set(
+    history.deletion?.pod.statuses.flatMap((status) => (status.running === undefined ? [] : [status.name])),
+  )
+  for (const { pod, arrivedAt } of history.pods) {
+    const created = parseTime(pod.creationTimestamp)
+    for (const { name, running, terminated } of pod.statuses) {
+      // The kubelet's own floored seconds: before the report of them arrived, after what they followed from.
+      const started = parseTime(running?.startedAt ?? terminated?.startedAt)
+      if (started !== undefined && started > 0) {
+        next = next.with('Node', { earliest: started - arrivedAt })
+        if (created !== undefined)
+          next = next.with('Node', { latest: started + SECOND - next.earliest(created, 'APIServer', 'Recorder') })
+      }
+      const finished = parseTime(terminated?.finishedAt)
+      if (finished === undefined || finished <= 0) continue
+      next = next.with('Node', { earliest: finished - arrivedAt })
+      const asked = start()
+      if (asked !== undefined && ranAtDeletion.has(name)) next = next.with('Node', { latest: finished + SECOND - asked })
+    }
+  }
   for (const { event, arrivedAt, listed } of history.events) {
     const at = event.count <= 1 ? firstOccurrence(event) : undefined
     if (at === undefined || listed) continue
     next = next.with('Node', { earliest: at.earliest - arrivedAt })
     if (startEarliest === undefined || deletionArrived === undefined || arrivedAt < deletionArrived) continue
     if (event.reason !== 'Killing' || !STOPPING.test(text(event))) continue
-    next = next.with('Node', { latest: at.latest - next.earliest(startEarliest, 'APIServer', 'Recorder') })
+    const asked = start()
+    if (asked !== undefined) next = next.with('Node', { latest: at.latest - asked })
   }
   return next
 }
