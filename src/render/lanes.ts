@@ -150,9 +150,17 @@ export function serviceLane(endpoint: EndpointEnd, timeline: Timeline, scale: Sc
   const outColumn = out === undefined ? last : Math.min(last, scale.column(out.at))
   const idleColumn = idle === undefined ? last : Math.min(last, Math.max(outColumn, scale.column(idle.at)))
 
-  const late = endpoint.readyAtStopSignal === 'True' ? 'warning' : 'plain'
-  cells.fill(first, outColumn, '━', late)
-  cells.write(first + 1, outColumn - 1, [' in rotation '], late, 'centre')
+  const ready = endpoint.readyAtStopSignal
+  const late = ready === 'True' ? 'warning' : 'plain'
+  // Without a mark, only the word on the moment of the stop signal tells whether it was in rotation.
+  const known = out !== undefined || ready === 'True'
+  const words = known
+    ? ' in rotation '
+    : ready === 'False'
+      ? ' out of rotation, not seen when '
+      : ' in or out of rotation, not seen '
+  cells.fill(first, outColumn, known ? '━' : '─', known ? late : 'unknown')
+  cells.write(first + 1, outColumn - 1, [words], known ? late : 'unknown', 'centre')
   cells.fill(outColumn, idleColumn, '─')
   cells.fill(Math.max(outColumn, idleColumn), last, '·', 'quiet')
   breakBefore(cells, scale, last)
@@ -163,17 +171,17 @@ export function serviceLane(endpoint: EndpointEnd, timeline: Timeline, scale: Sc
     const serving = idleColumn > outColumn + 1
     const then = serving ? 'still serving' : 'not serving'
     const room = serving ? idleColumn : last
-    const words = [` out of rotation ${when}, ${then} `, ` out of rotation, ${then} `, ` ${then} `]
-    cells.write(outColumn + 1, room, words, 'plain', 'start')
+    const texts = [` out of rotation ${when}, ${then} `, ` out of rotation, ${then} `, ` ${then} `]
+    cells.write(outColumn + 1, room, texts, 'plain', 'start')
   }
   if (idle !== undefined && idleColumn > outColumn) {
     cells.set(idleColumn, '○')
     cells.write(idleColumn + 1, last, [' not serving '], 'plain', 'start')
   }
   if (gone === undefined) {
-    const words = out === undefined ? 'in rotation' : 'not gone'
+    const state = out === undefined && ready === 'True' ? 'in rotation' : 'not gone'
     cells.set(last, timeline.open ? '→' : '?', timeline.open ? 'plain' : 'unknown')
-    return { label: clean(label), cells, end: [{ text: timeline.open ? '' : words, tone: 'unknown' }] }
+    return { label: clean(label), cells, end: [{ text: timeline.open ? '' : state, tone: 'unknown' }] }
   }
   cells.set(Math.min(scale.columns - 1, last === outColumn && out !== undefined ? last + 1 : last), '○')
   return { label, cells, end: [{ text: 'gone', tone: 'quiet' }] }

@@ -509,7 +509,11 @@ export function noEvents(): PodTermination {
         exit: { at: at(2), code: 0, reason: 'Completed' },
       },
     ],
-    endpoints: [{ service: 'web', notReadyAt: at(0.07), removedAt: at(2.75), readyAtStopSignal: 'Unknown' }],
+    endpoints: [
+      { service: 'web', notReadyAt: at(0.07), removedAt: at(2.75), readyAtStopSignal: 'Unknown' },
+      { service: 'web-a', removedAt: at(2.75), readyAtStopSignal: 'False' },
+      { service: 'web-b', removedAt: at(2.75), readyAtStopSignal: 'Unknown' },
+    ],
     findings: [
       {
         type: 'EvidenceMissing',
