@@ -96,6 +96,8 @@ export function gather(facts: readonly Fact[]): History | undefined {
         compareText(a.service, b.service) ||
         compareText(a.slice, b.slice) ||
         compareVersions(a.sliceVersion, b.sliceVersion) ||
+        // The same version as it arrived, and as it was found standing later: the first has the time.
+        Number(a.listed) - Number(b.listed) ||
         a.arrivedAt - b.arrivedAt ||
         Number(b.present) - Number(a.present),
     ),
