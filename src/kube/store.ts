@@ -21,6 +21,8 @@ export class Store<T extends Identified> {
   readonly #tombstones = new Map<string, string>()
   /** During a list: what it has shown so far. Not needed where there was nothing before. */
   #seen: Set<string> | undefined
+  /** Version of the last complete list: whatever is unknown and not newer was gone by then. */
+  #listVersion: string | undefined
   #duplicates = 0
 
   constructor(keepObjects: boolean) {
@@ -47,6 +49,7 @@ export class Store<T extends Identified> {
 
   /** A list begins, perhaps again from its start. */
   beginList(): void {
+    this.#listVersion = undefined
     this.#seen = this.#entries.size === 0 ? undefined : new Set()
   }
 
@@ -77,6 +80,7 @@ export class Store<T extends Identified> {
   endList(version: string, arrivedAt: Micros, since: Micros | undefined): Change<T>[] {
     const seen = this.#seen
     this.#seen = undefined
+    this.#listVersion = version
     const changes: Change<T>[] = []
     if (seen === undefined) return changes
     for (const [uid, { object }] of this.#entries) {
@@ -133,9 +137,10 @@ export class Store<T extends Identified> {
     return old
   }
 
-  #isBuried(object: T): boolean {
-    const version = this.#tombstones.get(object.uid)
-    return version !== undefined && (object.resourceVersion === version || isOlder(object.resourceVersion, version))
+  /** An unknown object that is not new: it is known to be gone, or was gone when the list was made. */
+  #isBuried({ uid, resourceVersion }: T): boolean {
+    const version = this.#tombstones.get(uid) ?? this.#listVersion
+    return version !== undefined && (resourceVersion === version || isOlder(resourceVersion, version))
   }
 
   /** Another UID that still has the object's name must be gone: its deletion was missed. */

@@ -1,5 +1,6 @@
+import { createServer as createHttpServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, createServer as createRawServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createRawServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createClock } from '../../../src/kube/clock.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
@@ -382,6 +383,37 @@ describe('TLS', () => {
     expect((await failure(client.request(get()))).code).toBe('Network')
     tls = { ca: fresh.cert }
     expect((await client.request(get())).status).toBe(200)
+  })
+})
+
+describe('a proxy', () => {
+  test('is asked for a tunnel to the API server', async () => {
+    const authority = new Authority('test CA')
+    const { cert, key } = authority.issue('server', ['127.0.0.1'])
+    const target = createTlsServer({ cert, key }, (_request, response) => json(response, 200, { ok: true }))
+    await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve))
+    const asked: string[] = []
+    const proxy = createHttpServer()
+    proxy.on('connect', (request, socket) => {
+      asked.push(request.url ?? '')
+      const onward = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        onward.pipe(socket).pipe(onward)
+      })
+      for (const one of [onward, socket]) one.on('error', () => {})
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    cleanups.push(async () => {
+      target.closeAllConnections()
+      await Promise.all([new Promise((resolve) => target.close(resolve)), new Promise((resolve) => proxy.close(resolve))])
+    })
+    const address = (server: { address(): unknown }) => `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = clientOf(`https://${address(target)}`, {
+      proxy: `http://${address(proxy)}`,
+      credentials: async () => ({ headers: {}, tls: { ca: authority.cert } }),
+    })
+    expect((await client.request(get())).json()).toEqual({ ok: true })
+    expect(asked).toEqual([address(target)])
   })
 })
 

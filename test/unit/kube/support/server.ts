@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { World, type WorldEvent } from './world.ts'
+import { type RawObject, World, type WorldEvent } from './world.ts'
 
 export interface Exchange {
   readonly method: string
@@ -36,6 +36,8 @@ export class TestApiServer {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #watchers = new Set<Watcher>()
+  readonly #snapshots = new Map<number, RawObject[]>()
+  #held: WorldEvent[] | undefined
   #onRequest: () => void = () => {}
 
   private constructor() {
@@ -46,6 +48,10 @@ export class TestApiServer {
       socket.on('error', () => {})
     })
     this.world.onEvent((event) => {
+      if (this.#held !== undefined) {
+        this.#held.push(event)
+        return
+      }
       for (const watcher of this.#watchers) if (!watcher.dead) watcher.send(event)
     })
   }
@@ -97,6 +103,21 @@ export class TestApiServer {
   /** Writes bytes to every open watch, whatever they are. */
   write(text: string | Uint8Array): void {
     for (const { exchange } of this.#watchers) exchange.response.write(text)
+  }
+
+  /** Keeps back what the world tells, until it is released in whatever order. */
+  hold(): { readonly count: number; release(order: (events: WorldEvent[]) => WorldEvent[]): void } {
+    const events: WorldEvent[] = []
+    this.#held = events
+    return {
+      get count() {
+        return events.length
+      },
+      release: (order) => {
+        this.#held = undefined
+        for (const event of order(events)) for (const watcher of this.#watchers) watcher.send(event)
+      },
+    }
   }
 
   bookmark(): void {
@@ -167,18 +188,23 @@ export class TestApiServer {
     response.once('close', () => this.#watchers.delete(watcher))
   }
 
-  /** Pages are cut from the present; a test that changes the world between two of them asks for a 410 itself. */
-  #list({ query, response }: Exchange): void {
+  /** All pages of one list show the world as it was at the first. */
+  #list(exchange: Exchange): void {
+    const { query, response } = exchange
     const limit = Number(query.get('limit') ?? 0) || Number.POSITIVE_INFINITY
     const [version = this.world.version, start = 0] = query.get('continue')?.split(':').map(Number) ?? []
-    const all = [...this.world.objects.values()]
-    const items = all.slice(start, start + limit)
+    if (start > 0 && version < this.world.compacted) {
+      fail(410, 'Expired', 'The provided continue parameter is too old')(exchange)
+      return
+    }
+    const all = this.#snapshots.get(version) ?? [...this.world.objects.values()]
+    this.#snapshots.set(version, all)
     const more = start + limit < all.length
     json(response, 200, {
       kind: 'List',
       apiVersion: 'v1',
       metadata: { resourceVersion: String(version), ...(more && { continue: `${version}:${start + limit}` }) },
-      items,
+      items: all.slice(start, start + limit),
     })
   }
 }
