@@ -30,11 +30,11 @@ export function interval(earliest: Micros, latest: Micros, at?: Micros): Interva
 const DELIVERY: Micros = 5_000
 
 /**
- * Best estimate of an offset. Its lower bound comes from something that arrived, which is late by little; its upper bound from a
- * floored second, which is off by up to one. So it is near the lower one, unless both are near.
+ * Best estimate of an offset. Where it is known to 2 s its lower bound comes from something that arrived, which is late by little,
+ * and its upper one from a floored second; otherwise clocks are taken to agree as far as the bounds allow.
  */
 function estimate(offset: Offset): Micros {
-  if (offset.earliest <= UNKNOWN_OFFSET.earliest) return clamp(0, offset.earliest, offset.latest)
+  if (offset.latest - offset.earliest > 2 * SECOND) return clamp(0, offset.earliest, offset.latest)
   return Math.min((offset.earliest + offset.latest) / 2, offset.earliest + DELIVERY)
 }
 

@@ -319,6 +319,7 @@ function sortCausally(entries: Entry[], time: (entry: Entry) => Micros): void {
   const began = entries.find((entry) => entry.mark === 'Terminating')
   const floors = new Map<string, Micros>()
   const keys = new Map<Entry, Micros>()
+  let reported = Number.NEGATIVE_INFINITY
   for (const entry of [...entries].sort((a, b) => rank(a) - rank(b))) {
     const lane = `${entry.container ?? ''}/${entry.service ?? ''}`
     const before = entry.mark === 'ContainerExited' && began !== undefined && entry.latest < began.earliest
@@ -326,8 +327,11 @@ function sortCausally(entries: Entry[], time: (entry: Entry) => Micros): void {
     const key = Math.max(
       time(entry),
       floor,
+      entry.mark === 'PodFinished' || entry.mark === 'Removed' ? reported : Number.NEGATIVE_INFINITY,
       lane === '/' ? Number.NEGATIVE_INFINITY : (floors.get(lane) ?? Number.NEGATIVE_INFINITY),
     )
+    // A report of an exit is in the object, so the object was there then.
+    if (entry.mark === 'ContainerExited') reported = Math.max(reported, key)
     keys.set(entry, key)
     floors.set(lane, key)
   }
