@@ -6,8 +6,8 @@ import { type Refused, refusalOf } from './refusal.ts'
 
 const FIELD_MANAGER = 'gracewatch-controller'
 const PLURAL = 'podterminations'
-/** Each round can teach further fields, as the server's list of them may be cut. */
-const MAX_ROUNDS = 5
+/** One refusal may name all unknown fields or only some of them (seen on 1.37), so each round can teach further ones. */
+const MAX_ROUNDS = 16
 const PAGE_SIZE = 100
 const FORGET_AFTER_MS = 600_000
 /** Without these a record is none: a schema that lacks them is another one. */
@@ -204,7 +204,7 @@ class UnknownFields {
  * Paths without their list keys, as `containers.kill`. Server-side apply says `.containers[name="app"].kill: field not declared in
  * schema`, strict decoding says `unknown field "containers[0].kill"`.
  */
-export function unknownFieldsIn(message: string): string[] {
+function unknownFieldsIn(message: string): string[] {
   const paths = [
     ...[...message.matchAll(/(\.[^\s:"[]+(?:\[[^\]]*\][^\s:"[]*)*): field not declared in schema/g)].map(([, path = '']) =>
       path.slice(1),

@@ -48,7 +48,8 @@ function reasonOf(error: KubeError): RefusalReason | undefined {
   switch (error.code) {
     case 'Forbidden':
       if (error.causes?.some(({ reason }) => reason === 'NamespaceTerminating')) return 'NamespaceTerminating'
-      return error.message.includes('exceeded quota') ? 'QuotaExceeded' : 'Forbidden'
+      // A quota for a kind that the quota controller has not counted yet refuses everything ("status unknown for quota").
+      return /exceeded quota|status unknown for quota/.test(error.message) ? 'QuotaExceeded' : 'Forbidden'
     case 'NotFound':
       return /\bnamespaces "[^"]*" not found/.test(error.message) ? 'NamespaceNotFound' : 'NotInstalled'
     case 'Invalid':

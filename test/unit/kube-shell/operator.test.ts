@@ -93,8 +93,10 @@ describe('the base', () => {
 
   it('leaves the real modules to whoever asks for them next', () => {
     const require = createRequire(createRequire(import.meta.url).resolve('@dot-i/k8s-operator'))
-    for (const name of ['@kubernetes/client-node', 'gaxios']) expect(require.cache[require.resolve(name)]).toBeUndefined()
-    expect(require('gaxios')).toHaveProperty('Gaxios')
+    const client = '@kubernetes/client-node'
+    const http = 'gaxios'
+    for (const name of [client, http]) expect(require.cache[require.resolve(name)]).toBeUndefined()
+    expect(require(http)).toHaveProperty('Gaxios')
   })
 })
 

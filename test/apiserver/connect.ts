@@ -1,0 +1,113 @@
+/** A connection to the shared cluster's API server, and a namespace and a CRD group of one test file's own. */
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import { parse } from 'yaml'
+import { GROUP } from '../../src/api/pod-termination.ts'
+import { createClock, type RecorderClock } from '../../src/kube/clock.ts'
+import { openConnection } from '../../src/kube/connection.ts'
+import type { HttpRequest, KubeHttp } from '../../src/kube/http.ts'
+import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
+
+const CRD = resolve(import.meta.dirname, '../../crds', `podterminations.${GROUP}.yaml`)
+
+export interface TestBed {
+  readonly cluster: Cluster
+  /** As cluster-admin. */
+  readonly http: KubeHttp
+  readonly clock: RecorderClock
+  /** Random letters, for names of the test's own. */
+  readonly suffix: string
+  readonly namespace: string
+  kubectl(...args: string[]): Promise<string>
+  create(object: object): Promise<string>
+}
+
+/** To be called at the top of a test file; what it gives is there from beforeAll on. */
+export function useApiServer(slug: string): TestBed {
+  const suffix = Math.random().toString(36).slice(2, 8)
+  const namespace = `gw-${slug}-${suffix}`
+  let bed: { cluster: Cluster; http: KubeHttp; attached: boolean } | undefined
+  const clock = createClock()
+  const opened = () => {
+    if (bed === undefined) throw new Error('the test bed is there from beforeAll on')
+    return bed
+  }
+  beforeAll(async () => {
+    let attached = true
+    const cluster = await attachCluster().catch(() => {
+      attached = false
+      return ensureCluster({ shape: 'control-plane' })
+    })
+    const { http } = await openConnection({ kubeconfig: cluster.kubeconfigPath, clock })
+    bed = { cluster, http, attached }
+    await cluster.kubectl(['create', 'namespace', namespace])
+  })
+  afterAll(async () => {
+    const { cluster, http, attached } = opened()
+    await cluster.tryKubectl(['delete', 'namespace', namespace, '--wait=false'])
+    await http.close()
+    if (!attached) await cluster.close()
+  })
+  return {
+    get cluster() {
+      return opened().cluster
+    },
+    get http() {
+      return opened().http
+    },
+    clock,
+    suffix,
+    namespace,
+    kubectl: (...args) => opened().cluster.kubectl(args),
+    create: (object) => opened().cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) }),
+  }
+}
+
+/** The project's CRD under another group, so that what is installed on a shared cluster is not touched; `change` may make it older. */
+export async function createCrd(bed: TestBed, group: string, change: (schema: Schema) => void = () => {}): Promise<string> {
+  const crd = parse(readFileSync(CRD, 'utf8')) as Definition // our own file
+  const name = `podterminations.${group}`
+  crd.metadata.name = name
+  crd.spec.group = group
+  crd.spec.names.categories = [group.split('.')[0] ?? group]
+  crd.spec.names.shortNames = []
+  const [version] = crd.spec.versions
+  if (version === undefined) throw new Error(`${CRD} has no version`)
+  change(version.schema.openAPIV3Schema)
+  await bed.create(crd)
+  await bed.kubectl('wait', '--for=condition=Established', `crd/${name}`, '--timeout=30s')
+  return name
+}
+
+export interface Schema {
+  properties: Record<string, Schema & { items: Schema }>
+}
+
+interface Definition {
+  metadata: { name: string }
+  spec: {
+    group: string
+    names: { categories: string[]; shortNames: string[] }
+    versions: { schema: { openAPIV3Schema: Schema } }[]
+  }
+}
+
+/** The same connection for code that knows one group, with that group's name replaced on the way. */
+export function inGroup(http: KubeHttp, group: string): KubeHttp {
+  const moved = (request: HttpRequest): HttpRequest => {
+    const body =
+      request.body !== null && typeof request.body === 'object' && 'apiVersion' in request.body
+        ? { ...request.body, apiVersion: String(request.body.apiVersion).replace(GROUP, group) }
+        : request.body
+    return { ...request, path: request.path.replace(`/apis/${GROUP}/`, `/apis/${group}/`), body }
+  }
+  return {
+    request: (request) => http.request(moved(request)),
+    stream: (request) => http.stream(moved(request)),
+    onResponse: (observer) => http.onResponse(observer),
+    close: () => http.close(),
+  }
+}
+
+export const root = resolve(join(import.meta.dirname, '../..'))
