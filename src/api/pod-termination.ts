@@ -11,7 +11,7 @@ export const API_VERSION = `${GROUP}/${VERSION}`
 export const MAX_TIMELINE = 512
 export const MAX_CONTAINERS = 512
 export const MAX_ENDPOINTS = 256
-export const MAX_FINDINGS = 256
+const MAX_FINDINGS = 256
 
 export const CAUSES = [
   'Deleted',
@@ -81,14 +81,14 @@ const values = <T extends string>(first: string, meanings: Record<T, string>) =>
 const time = z.iso.datetime({ precision: 6 }).max(32)
 const name = text(253)
 
-export const workloadSchema = z.object({
+const workloadSchema = z.object({
   kind: text(63).describe('Kind of the workload that the owner chain ends in; Pod where the pod has no owner.'),
   name: name.describe('Name of the workload.'),
   uid: text(64).optional().describe('UID of the workload.'),
   apiVersion: text(253).optional().describe('API version of the workload as the owner reference gave it.'),
 })
 
-export const podSchema = z.object({
+const podSchema = z.object({
   namespace: text(63).describe('Namespace of the pod.'),
   name: name.describe('Name of the pod.'),
   uid: text(64).meta({

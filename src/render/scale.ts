@@ -76,7 +76,7 @@ export function axis(scale: Scale, timeline: Timeline, width: number): Line {
     }
   }
   place(0, ['0 s', 1])
-  place(timeline.end, [`${duration(timeline.end)}${timeline.open ? ' now' : ''}`, 1])
+  place(timeline.end, [`${duration(timeline.end)}${timeline.present ? ' now' : ''}`, 1])
   const deadline = shownDeadline(timeline)
   if (deadline !== undefined) {
     const due = shortDuration(deadline)

@@ -28,6 +28,8 @@ export interface Timeline {
   end: Micros
   /** The termination is not over. */
   open: boolean
+  /** The end of the picture is now. */
+  present: boolean
   /** When SIGKILL is due; absent where the record does not say. */
   deadline?: Micros
 }
@@ -64,6 +66,7 @@ export function timelineOf(record: PodTermination, now?: Micros): Timeline | und
     marks: placed,
     end: Math.max(0, ...placed.map(({ at }) => at), ...ends),
     open,
+    present: open && now !== undefined,
     ...(deadline === undefined ? {} : { deadline: deadline - start }),
   }
 }

@@ -24,6 +24,7 @@ const drawings: [string, () => PodTermination | { record: PodTermination; now: n
   ['rolling-update', records.rollingUpdate, {}],
   ['rolling-update-80-columns', records.rollingUpdate, { width: 80 }],
   ['terminating', records.terminating, {}],
+  ['terminating-without-a-clock', () => records.terminating().record, {}],
   ['overdue-finalizer', records.overdue, {}],
   ['overdue-node-lost', records.nodeLost, {}],
   ['never-started', records.neverStarted, {}],
