@@ -333,7 +333,11 @@ function sortCausally(entries: Entry[], time: (entry: Entry) => Micros): void {
     // A report of an exit is in the object, so the object was there then.
     if (entry.mark === 'ContainerExited') reported = Math.max(reported, key)
     keys.set(entry, key)
-    floors.set(lane, key)
+    // The kubelet stops waiting for a hook that overruns: its end comes after the signal and holds nothing back.
+    const overran =
+      entry.mark === 'PreStopFinished' &&
+      entries.some((other) => other.mark === 'StopSignal' && other.container === entry.container && other.latest < entry.earliest)
+    if (!overran) floors.set(lane, key)
   }
   const key = (entry: Entry) => keys.get(entry) ?? time(entry)
   const lane = (entry: Entry) => `${entry.container ?? ''}/${entry.service ?? ''}`
