@@ -12,6 +12,8 @@ const PLURALS: Record<string, string> = {
   Job: '/apis/batch/v1/namespaces/NS/jobs',
 }
 
+/** The kubelet looks at a pod that has just started once more, about a second later. */
+const SETTLED_SECONDS = 1.2
 /** What a termination may take past its deadline before it counts as overdue, and a little more. */
 const OVERDUE_SLACK_SECONDS = 7
 
@@ -50,11 +52,30 @@ export class Stage {
     return this.running(pod.metadata.name)
   }
 
-  running(name: string): Promise<Raw> {
-    return this.until(name, 'all containers running and ready', ({ status }) => {
+  async running(name: string): Promise<Raw> {
+    const pod = await this.until(name, 'all containers running and ready', ({ status }) => {
       const statuses: Raw[] = status?.containerStatuses ?? []
       return statuses.length > 0 && statuses.every(({ state, ready }) => state.running && ready)
     })
+    await this.settled(pod)
+    return pod
+  }
+
+  /**
+   * Waits until the test's own programs in the pod have said that they are up: before that Node's own handler takes a signal, and
+   * as PID 1 they would not end of it. And until the kubelet is done with the start: it takes a delete up only then.
+   */
+  async settled(pod: Raw): Promise<void> {
+    const { uid } = pod.metadata
+    const started = this.world.clock.now()
+    for (const { name, image } of pod.spec.containers) {
+      while (image === this.world.images.node && !this.world.wordsOf(uid, name).some(({ what }) => what === 'start')) {
+        if (this.world.clock.now() - started > 30_000_000)
+          throw new Error(`the program in container ${name} has not started in 30 s`)
+        await this.pass(0.05)
+      }
+    }
+    await this.pass(SETTLED_SECONDS)
   }
 
   /** Waits until the newest pod of this name is as wanted. */

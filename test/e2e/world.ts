@@ -15,7 +15,7 @@ import { KernelTrace } from './truth/kernel-trace.ts'
 import { RuntimeEvents } from './truth/runtime-events.ts'
 import { type Action, type Truth, truthOf } from './truth/truth.ts'
 import { WallClock } from './truth/wall-clock.ts'
-import { readWords } from './truth/words.ts'
+import { readWords, type Word } from './truth/words.ts'
 import type { Line } from './watch.ts'
 
 const SIGKILL = 9
@@ -102,6 +102,11 @@ export class World {
     throw new Error(`namespace ${name} got no default service account in 5 s: is kube-controller-manager running?`)
   }
 
+  /** What the test's program in this container has said so far. */
+  wordsOf(podUid: string, container: string): Word[] {
+    return readWords(join(this.folder, 'words', `${podUid}.${container}.jsonl`))
+  }
+
   /** What is true about a pod, as of now. */
   truthOf(uid: string, actions: readonly Action[]): Truth {
     const pod = this.observations.pods.get(uid) ?? []
@@ -115,7 +120,7 @@ export class World {
         signals: this.trace.signals,
         processes: this.processes,
         runtime: this.#runtime,
-        wordsOf: (podUid, container) => readWords(join(this.folder, 'words', `${podUid}.${container}.jsonl`)),
+        wordsOf: (podUid, container) => this.wordsOf(podUid, container),
       }),
       madeAt: (resource, line, since) => this.#madeAt(resource, line, since),
       endedAt: (object) => this.#audit?.endingOf(object),

@@ -16,7 +16,6 @@ export const deletes: readonly Scenario[] = [
       const pod = await stage.run(
         stage.manifests.pod('app', [stage.manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })]),
       )
-      await stage.pass(0.5)
       await stage.delete(pod, { gracePeriodSeconds: 0 })
       await stage.gone(pod)
       // The kubelet ends the container only now; without this its end would be no part of the truth.
@@ -65,7 +64,7 @@ export const deletes: readonly Scenario[] = [
     did: 'One container runs out of memory at SIGTERM; one was killed for it earlier, was restarted and then ends gracefully; of one a child was killed for it and PID 1 ends gracefully.',
     act: async (stage) => {
       const { manifests } = stage
-      const during = manifests.program('app', { ON_TERM: 'ignore', EAT_ON_TERM: 1 }, SMALL)
+      const during = manifests.program('app', { ON_TERM: 'ignore', EAT_ON_TERM: 1, EXIT_AFTER_MS: 1200 }, SMALL)
       const before = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 200 }, SMALL)
       const child = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 200 }, SMALL)
       // The first run finds no mark of an earlier one and eats; the second finds it.

@@ -1,8 +1,6 @@
 /** 1 to 3: the article's experiments, a preStop hook beside a grace period of 15 s before an app that ignores SIGTERM. */
 import type { Scenario } from '../scenario.ts'
 
-const SETTLED_SECONDS = 1.5
-
 function experiment(number: number, seconds: number, hook: 'Succeeded' | 'Overran', warnings: string[]): Scenario {
   return {
     number,
@@ -12,8 +10,6 @@ function experiment(number: number, seconds: number, hook: 'Succeeded' | 'Overra
       const { manifests } = stage
       const app = manifests.program('app', { ON_TERM: 'ignore', TICK_MS: 50 }, { lifecycle: manifests.execHook(seconds) })
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 15 }))
-      // The kubelet takes a delete up at once only when it is done with the start.
-      await stage.pass(SETTLED_SECONDS)
       await stage.delete(pod)
       await stage.gone(pod)
       return [pod]

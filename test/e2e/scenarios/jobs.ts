@@ -21,7 +21,7 @@ export const jobs: readonly Scenario[] = [
         stage.ready('stopped', 1).then(([pod]) => pod),
       ])
       const [, stopped] = pods
-      await stage.pass(0.5)
+      await stage.settled(stopped)
       const call = await stage.world.api.delete(stage.path('Job', 'stopped'), { propagationPolicy: 'Background' })
       stage.noteAction(stopped, 'end', { sentAt: call.sentAt, answeredAt: Number.POSITIVE_INFINITY })
       await stage.gone(stopped)

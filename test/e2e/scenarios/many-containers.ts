@@ -9,7 +9,6 @@ const FORCED: ExpectedContainer = { outcome: 'ForcedKill', stopSignal: ['Ignored
 const POLITE = 'trap "exit 0" TERM; sleep 3600 & wait'
 
 async function deleteAndSee(stage: Stage, pod: Raw): Promise<readonly Raw[]> {
-  await stage.pass(0.5)
   await stage.delete(pod)
   await stage.gone(pod)
   return [pod]

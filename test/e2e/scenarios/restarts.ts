@@ -24,7 +24,7 @@ export const restarts: readonly Scenario[] = [
       const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })
       await stage.create(manifests.statefulSet('web', 1, manifests.podSpec([app])))
       const [pod] = await stage.ready('web', 1)
-      await stage.pass(0.5)
+      await stage.settled(pod)
       await world.controller?.cut()
       try {
         await stage.delete(pod)
@@ -57,7 +57,6 @@ export const restarts: readonly Scenario[] = [
     alone: true,
     act: async (stage) => {
       const pod = await stage.run(deaf(stage, 'app', 8))
-      await stage.pass(0.5)
       await stage.delete(pod)
       await stage.pass(1.5)
       await stage.world.cluster.restartPart('kubelet')
@@ -83,7 +82,6 @@ export const restarts: readonly Scenario[] = [
     act: async (stage) => {
       const { controller } = stage.world
       const killed = await stage.run(deaf(stage, 'killed', 8))
-      await stage.pass(0.5)
       await stage.delete(killed)
       await stage.pass(3)
       controller?.killAll()

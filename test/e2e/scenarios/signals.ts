@@ -17,8 +17,6 @@ function oneContainer(
     did,
     act: async (stage) => {
       const pod = await stage.run(stage.manifests.pod('app', [container(stage)], { terminationGracePeriodSeconds: 5 }))
-      // A program needs a moment after its start to set its handlers.
-      await stage.pass(0.5)
       await stage.delete(pod)
       await stage.gone(pod)
       return [pod]

@@ -23,9 +23,8 @@ export const stuck: readonly Scenario[] = [
     act: async (stage) => {
       const { cluster, observations } = stage.world
       const { manifests } = stage
-      const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 1200 })
+      const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 3 }))
-      await stage.pass(0.5)
       await cluster.stopPart('kubelet')
       try {
         await stage.delete(pod)
@@ -56,7 +55,6 @@ export const stuck: readonly Scenario[] = [
       const { manifests } = stage
       const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 3 }, { finalizers: [FINALIZER] }))
-      await stage.pass(0.5)
       await stage.delete(pod)
       await stage.recordState(pod, 'Overdue', 30)
       const call = await stage.world.api.patch(stage.path('Pod', 'app'), { metadata: { finalizers: null } }, 'merge')

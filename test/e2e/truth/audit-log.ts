@@ -67,7 +67,10 @@ export class AuditLog {
     const interval = { earliest, latest }
     const { resource, namespace, name, subresource } = entry.objectRef ?? {}
     if (resource === 'pods' && subresource === 'eviction') this.#evictions.set(`${namespace}/${name}`, interval)
-    if (resource === 'pods' && entry.verb === 'deletecollection') this.#collections.set(namespace, interval)
+    if (resource === 'pods' && entry.verb === 'deletecollection') {
+      // The namespace controller asks again until nothing is left: the first one began it.
+      if (!this.#collections.has(namespace)) this.#collections.set(namespace, interval)
+    }
     const metadata = entry.responseObject?.metadata
     if (metadata?.resourceVersion !== undefined) {
       const key = `${resource}/${namespace}/${metadata.resourceVersion}`

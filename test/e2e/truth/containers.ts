@@ -17,6 +17,8 @@ const SIGURG = 23
 /** runc is a Go program: SIGURG is how its runtime preempts its own threads, PID 1's too before it becomes the container's. */
 const NO_STOP_SIGNALS: ReadonlySet<number> = new Set([SIGCHLD, SIGURG])
 const FROM_KERNEL = 128
+/** How long a shim may take to learn of an exit on a busy machine. */
+const NOTED_WITHIN: Micros = 300_000
 const SIGNAL_NAMES: Record<number, string> = { 3: 'SIGQUIT', 9: 'SIGKILL', 10: 'SIGUSR1', 12: 'SIGUSR2', 15: 'SIGTERM' }
 
 /** What the kernel, the runtime and the workload tell about one container. */
@@ -35,7 +37,7 @@ export interface ContainerTruth {
   /** A process other than PID 1 got the stop signal as well. */
   readonly forwarded: boolean
   readonly kill?: { readonly at: Interval; readonly by: 'Runtime' | 'OOM' | 'Other' }
-  readonly exit?: { readonly at: Interval; readonly how: 'Exited' | 'Killed' | 'Dumped'; readonly code?: number }
+  readonly exit?: { readonly at: Interval; readonly how?: 'Exited' | 'Killed' | 'Dumped'; readonly code?: number }
   /** When the workload says that it took the signal. */
   readonly tookSignal?: Interval
 }
@@ -118,7 +120,7 @@ function fromSignals(
   { clock, signals, processes, runtime }: Instruments,
 ): Omit<ContainerTruth, 'name' | 'role' | 'hooks'> {
   const first = processes.firstOf(id)
-  if (first === undefined) return { forwarded: false }
+  if (first === undefined) return { forwarded: false, ...exitTruth(undefined, runtime.exitOf(id), clock) }
   const from = processes.learnedAt(id) - 1_000_000
   let stop: Signal | undefined
   let kill: Signal | undefined
@@ -141,7 +143,7 @@ function fromSignals(
       break
     }
   }
-  const code = runtime.exitOf(id)
+  const told = runtime.exitOf(id)
   return {
     forwarded,
     ...(stop && {
@@ -152,14 +154,27 @@ function fromSignals(
       } as const,
     }),
     ...(kill && { kill: { at: clock.at(kill.mono), by: killer(kill) } }),
-    ...(exit && {
-      exit: {
-        at: clock.at(exit.mono),
-        how: exit.code === 1 ? 'Exited' : exit.code === 3 ? 'Dumped' : 'Killed',
-        ...(code === undefined ? {} : { code }),
-      } as const,
-    }),
+    ...exitTruth(exit, told, clock),
   }
+}
+
+/**
+ * The kernel names the thread that ended last as the sender. Where that one came and went unknown (a program of many threads that
+ * ended by itself), the runtime's own time stands for it: the shim notes an exit a moment after it.
+ */
+function exitTruth(
+  exit: Signal | undefined,
+  told: { readonly code: number; readonly at: Micros } | undefined,
+  clock: WallClock,
+): Pick<ContainerTruth, 'exit'> {
+  if (exit === undefined && told === undefined) return {}
+  const code = told === undefined ? {} : { code: told.code }
+  if (exit === undefined) {
+    const at = told?.at ?? 0
+    return { exit: { at: { earliest: at - NOTED_WITHIN, latest: at + 1 }, ...code } }
+  }
+  const how = exit.code === 1 ? 'Exited' : exit.code === 3 ? 'Dumped' : 'Killed'
+  return { exit: { at: clock.at(exit.mono), how, ...code } }
 }
 
 function killer(kill: Signal): 'Runtime' | 'OOM' | 'Other' {

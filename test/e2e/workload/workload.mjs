@@ -3,7 +3,7 @@
 //   WORDS     file to append to                          TICK_MS   how often it says that it is still there (0: never)
 //   ON_TERM   none (no handler), ignore, exit            EXIT_CODE, EXIT_AFTER_MS   what `exit` does
 //   PORT      serve HTTP: /ready (503 once the signal came, if UNREADY_ON_TERM is set), /hook/<status>
-//   EAT_AFTER_MS, EAT_ON_TERM   take memory without end
+//   EAT_AFTER_MS, EAT_ON_TERM   take memory without end (the latter EXIT_AFTER_MS after the signal)
 import { appendFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 
@@ -27,7 +27,7 @@ if (env.ON_TERM !== undefined && env.ON_TERM !== 'none') {
         ready = false
         say('unready')
       }
-      if (env.EAT_ON_TERM) eat()
+      if (env.EAT_ON_TERM) setTimeout(eat, Number(env.EXIT_AFTER_MS ?? 0))
       if (env.ON_TERM === 'exit') {
         setTimeout(
           () => {
