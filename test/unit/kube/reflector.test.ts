@@ -197,37 +197,6 @@ describe('lists', () => {
     await reflector.whenSynced()
     expect(reflector.stats.failures).toEqual({ Timeout: 1 })
   })
-
-  test('a big list leaves the event loop to others', async () => {
-    const text = 'x'.repeat(8000)
-    const { server, world, reflector, watching } = await given([])
-    for (let i = 0; i < 3000; i++) world.create(`pod-${i}`, { text })
-    server.streamingLists = true
-    let longest = 0
-    let last = performance.now()
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last)
-      last = performance.now()
-    }, 1)
-    // The server is in this process: its own work of making the list is let pass first.
-    const lines = [...world.objects.values()].map((object) => line('ADDED', object))
-    server.answers.push(({ response }) => {
-      response.writeHead(200)
-      let next = 0
-      const feed = () => {
-        for (let i = 0; i < 50 && next < lines.length; i++) response.write(lines[next++])
-        if (next < lines.length) setImmediate(feed)
-        else response.write(bookmarkLine(world.version, true))
-      }
-      feed()
-      return true
-    })
-    reflector.start()
-    await reflector.whenSynced()
-    clearInterval(timer)
-    expect(watching.changes).toHaveLength(3000)
-    expect(longest).toBeLessThan(150)
-  })
 })
 
 describe('a watch that breaks', () => {
@@ -265,6 +234,20 @@ describe('a watch that breaks', () => {
     server.endWatches()
     await server.requested(2)
     expect(server.resumes).toEqual(['list', '500'])
+  })
+
+  test('the place to resume from never moves back', async () => {
+    const { server, reflector, world } = await synced([])
+    const object = (name: string, resourceVersion: string) => ({
+      metadata: { uid: name, namespace: 'shop', name, resourceVersion },
+    })
+    server.write(line('ADDED', object('a', '300')))
+    server.write(line('ADDED', object('b', '299')))
+    await until(() => reflector.size === 2)
+    world.version = 300
+    server.endWatches()
+    await server.requested(2)
+    expect(server.resumes).toEqual(['list', '300'])
   })
 
   test('a half-open connection is given up after the inactivity limit', async () => {
@@ -653,6 +636,22 @@ describe('handlers', () => {
     await until(() => watching.changes.length === 31)
     const versions = watching.changes.map(({ object }) => Number(object.resourceVersion))
     expect(versions).toEqual([...versions].sort((a, b) => a - b))
+  })
+
+  test('one that stops the reflector is the last to be called', async () => {
+    const stopping: Promise<void>[] = []
+    const { server, world, watching, reflector } = await synced(['a', 'b', 'c'], {
+      onChange: ({ type }) => {
+        if (type === 'Vanished') stopping.push(reflector.stop())
+      },
+    })
+    server.resetWatches()
+    for (const uid of [...world.objects.keys()]) world.delete(uid)
+    world.compact()
+    await until(() => stopping.length > 0)
+    await Promise.all(stopping)
+    expect(watching.told).toEqual(['Listed a', 'Listed b', 'Listed c', 'Vanished a'])
+    expect(reflector.synced).toBe(true)
   })
 
   test('whenSynced rejects where the reflector is stopped before', async () => {
