@@ -1,0 +1,46 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import { API_VERSION, type PodTermination, podTerminationSchema } from '../../src/api/pod-termination.ts'
+import { type KubeObject, until } from './objects.ts'
+import type { Target } from './target.ts'
+
+const OUT = resolve(import.meta.dirname, '../../out/demo')
+
+export interface Recorded {
+  readonly record: PodTermination
+  /** As the API server has it. */
+  readonly object: KubeObject
+}
+
+/** Waits for the Complete record of the pod. */
+export async function awaitRecord(
+  { objects, namespace }: Target,
+  pod: { readonly name: string; readonly uid: string },
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<Recorded> {
+  const path = `/apis/${API_VERSION}/namespaces/${namespace}/podterminations`
+  let seen = 'there is no record of it'
+  return until(
+    async () => {
+      const { items } = await objects.read<{ items: KubeObject[] }>(path, { fieldSelector: `pod.uid=${pod.uid}` })
+      const [object] = items
+      if (object === undefined) return undefined
+      const record = podTerminationSchema.parse(object)
+      seen = `its record is ${record.state ?? 'begun'}`
+      return record.state === 'Complete'
+        ? { record, object: { ...object, apiVersion: API_VERSION, kind: 'PodTermination' } }
+        : undefined
+    },
+    { what: `the record of pod ${pod.name}`, withinMs, signal, seen: () => seen },
+  )
+}
+
+/** Writes it without what only the API server's own bookkeeping needs. Returns the path from the project's root. */
+export function writeRecord(name: string, { apiVersion, kind, metadata, ...rest }: KubeObject): string {
+  const { managedFields: _, ...kept } = metadata
+  mkdirSync(OUT, { recursive: true })
+  writeFileSync(join(OUT, `${name}.yaml`), stringify({ apiVersion, kind, metadata: kept, ...rest }))
+  return `out/demo/${name}.yaml`
+}
