@@ -217,6 +217,9 @@ export class Recorder {
   #add(tracker: Tracker, fact: Fact): void {
     tracker.add(fact)
     if (tracker.completedAt !== undefined) return
+    // Terminations on one node often come together: what one says of its clock helps the others at once.
+    if (fact.type === 'Event' && !fact.listed)
+      this.#learnNodeClock(tracker, this.#clocks(tracker.pod?.nodeName, fact.arrivedAt), fact.arrivedAt)
     const over =
       fact.type === 'Absent' ||
       (fact.type === 'Pod' && (fact.change === 'Deleted' || fact.change === 'Vanished' || isTerminal(fact.pod)))

@@ -144,7 +144,7 @@ export interface ContainerHistory {
   readonly terminatedIn: PodFact | undefined
   /** It ran at some time. */
   readonly started: boolean
-  /** It had ended, by what the API showed, before the first sight of the deletion. */
+  /** It had ended, by what the API showed, before the first sight of the deletion (of the pod's end, where nobody deleted it). */
   readonly endedBefore: boolean
 }
 
@@ -164,6 +164,7 @@ export function containerHistories(history: History): ContainerHistory[] {
     let terminatedIn: PodFact | undefined
     let started = false
     let endedBefore = false
+    let seenBefore = history.deletion !== undefined
     for (const fact of history.pods) {
       const found = fact.pod.statuses.find((item) => item.name === spec.name)
       if (found === undefined) continue
@@ -177,8 +178,11 @@ export function containerHistories(history: History): ContainerHistory[] {
         terminatedIn = fact
       }
       status = found
-      if (history.deletion === fact || history.deletion === undefined) endedBefore = found.terminated !== undefined
+      if (history.deletion === fact || (history.deletion === undefined && history.terminal !== fact)) {
+        endedBefore = found.terminated !== undefined
+        seenBefore = true
+      }
     }
-    return { spec, status, terminatedIn, started, endedBefore }
+    return { spec, status, terminatedIn, started, endedBefore: endedBefore || !seenBefore }
   })
 }

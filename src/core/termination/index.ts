@@ -154,6 +154,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     notBefore,
     startAt: start === undefined ? notBefore : clocks.best(start.at.at, start.clock, 'Node'),
     grace,
+    asked: asked !== undefined,
     stopped,
     over,
     restartPolicy: last?.restartPolicy ?? 'Always',
