@@ -2,7 +2,7 @@
 import { KubeError } from './errors.ts'
 
 /** Objects in etcd are at most 1.5 MiB (its --max-request-bytes); their JSON is longer, but not by this. */
-export const MAX_OBJECT_BYTES = 32 * 1024 * 1024
+const MAX_OBJECT_BYTES = 32 * 1024 * 1024
 
 const NEWLINE = 0x0a
 

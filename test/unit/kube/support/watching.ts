@@ -15,7 +15,7 @@ export interface Thing {
   readonly text?: string
 }
 
-export function decodeThing(raw: unknown): Thing {
+function decodeThing(raw: unknown): Thing {
   // What the test's own world made.
   const { metadata, text, broken } = raw as { metadata: Thing; text?: string; broken?: boolean }
   if (broken) throw new DecodeError('spec.broken', 'absent', broken)
@@ -29,7 +29,7 @@ export interface LogLine {
   readonly fields: Record<string, unknown>
 }
 
-export function recordingLog(lines: LogLine[]): Log {
+function recordingLog(lines: LogLine[]): Log {
   const at = (level: string) => (fields: object, message: string) => {
     lines.push({ level, message, fields: { ...fields } })
   }
