@@ -53,10 +53,10 @@ export class Controller {
     for (let tries = 0; tries < 600; tries += 1) {
       const { status, spec } = await this.#world.api.get(DEPLOYMENT)
       const done = status.observedGeneration >= generation && status.updatedReplicas === spec.replicas
-      if (done && status.replicas === spec.replicas && status.readyReplicas === spec.replicas) break
+      if (done && status.replicas === spec.replicas && status.readyReplicas === spec.replicas) return this.ready()
       await new Promise((passed) => setTimeout(passed, 200))
     }
-    await this.ready()
+    throw new Error("the controller's Deployment was not rolled out in 2 minutes")
   }
 
   /** Resets every connection from the replicas to the API server, and every new one, until `mend`. */

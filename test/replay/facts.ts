@@ -12,6 +12,9 @@ const RELIST: Micros = 5 * MILLISECOND
 /** As the reflector has it: a line that arrives answers for the time up to a second before, since the server can be that slow. */
 const SERVER_LAG: Micros = SECOND
 
+/** What the recorder has learnt of the API server's clock by its answers; the fixtures' clocks are one, so this is true of them. */
+export const API_CLOCK: Fact = { type: 'Clock', clock: 'APIServer', earliest: -300 * MILLISECOND, latest: 300 * MILLISECOND }
+
 /** Turns the lines of one fixture into facts as the product does: its decoders, and its reading of EndpointSlices. */
 class Replay {
   readonly #fixture: Fixture

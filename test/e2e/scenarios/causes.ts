@@ -45,12 +45,13 @@ export const causes: readonly Scenario[] = [
       await world.controller?.tolerate(TAINT)
       const node = `/api/v1/nodes/${world.cluster.nodeName}`
       const pod = await stage.run(stage.manifests.pod('app', [stage.manifests.program('app', POLITE)]))
-      const call = await world.api.patch(node, { spec: { taints: [{ key: TAINT, effect: 'NoExecute' }] } })
+      const { taints = [] } = (await world.api.get(node)).spec
+      const call = await world.api.patch(node, { spec: { taints: [...taints, { key: TAINT, effect: 'NoExecute' }] } }, 'merge')
       try {
         stage.noteAction(pod, 'end', { sentAt: call.sentAt, answeredAt: Number.POSITIVE_INFINITY })
         await stage.gone(pod)
       } finally {
-        await world.api.patch(node, { spec: { taints: [{ key: TAINT, effect: 'NoExecute', $patch: 'delete' }] } })
+        await world.api.patch(node, { spec: { taints } }, 'merge')
         await world.controller?.tolerate(undefined)
       }
       return [pod]
