@@ -2,7 +2,7 @@ import type { Micros } from '../../src/core/time.ts'
 import type { Api, Raw } from './api.ts'
 import { type Line, Watch } from './watch.ts'
 
-export const RECORDS_PATH = '/apis/gracewatch.dev/v1alpha1/podterminations'
+const RECORDS_PATH = '/apis/gracewatch.dev/v1alpha1/podterminations'
 
 interface Waiter {
   readonly check: () => boolean

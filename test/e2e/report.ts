@@ -1,4 +1,4 @@
-/** out/test/scenarios.json, and the table of docs/scenarios.md made from it. */
+/** What a run showed: out/test/scenarios.json for machines, docs/scenarios.md for readers. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { PodTermination } from '../../src/api/pod-termination.ts'
@@ -7,6 +7,7 @@ import type { PodResult, ScenarioResult } from './runner.ts'
 import type { ContainerTruth } from './truth/containers.ts'
 import type { Truth } from './truth/truth.ts'
 
+export const PAGE = resolve(import.meta.dirname, '../../docs/scenarios.md')
 const OUT = resolve(import.meta.dirname, '../../out/test')
 
 const offset = (at: Micros, zero: Micros) => `+${((at - zero) / SECOND).toFixed(2)} s`
@@ -34,12 +35,12 @@ function some(parts: readonly string[]): string {
   return parts.length > 3 ? `${parts.slice(0, 3).join('; ')}; and ${parts.length - 3} more like it` : parts.join('; ')
 }
 
-export function truthText({ truth }: PodResult): string {
+function truthText({ truth }: PodResult): string {
   const zero = zeroOf(truth)
   return some(truth.containers.map((container) => containerTruth(container, zero)))
 }
 
-export function recordText(record: PodTermination | undefined): string {
+function recordText(record: PodTermination | undefined): string {
   if (record === undefined) return 'no record'
   const findings = (record.findings ?? []).map(
     ({ type, container, service }) => `${type}${(container ?? service) ? ` (${container ?? service})` : ''}`,
@@ -52,25 +53,79 @@ export function recordText(record: PodTermination | undefined): string {
   return `${record.outcome}, ${record.cause?.type}${findings.length > 0 ? `; ${[...new Set(findings)].join(', ')}` : ''}; ${some(containers)}`
 }
 
+interface Row {
+  readonly number: number
+  readonly title: string
+  readonly did: string
+  readonly problems: readonly string[]
+  readonly pods: readonly { readonly name: string; readonly true: string; readonly recorded: string; readonly writes: number }[]
+}
+
+/** Writes out/test/scenarios.json, with the whole records and truths in it, and returns its path. */
 export function writeReport(results: readonly ScenarioResult[]): string {
   mkdirSync(OUT, { recursive: true })
   const path = join(OUT, 'scenarios.json')
-  const rows = results
-    .toSorted((a, b) => a.number - b.number)
-    .map(({ number, title, did, pods, problems }) => ({
-      number,
-      title,
-      did,
-      problems,
-      pods: pods.map((pod) => ({
-        name: pod.name,
-        true: truthText(pod),
-        recorded: recordText(pod.record),
-        writes: pod.writes,
-        record: pod.record,
-        truth: pod.truth,
-      })),
-    }))
+  const rows = sorted(results).map((result) => ({
+    ...rowOf(result),
+    pods: result.pods.map((pod) => ({ ...podOf(pod), record: pod.record, truth: pod.truth })),
+  }))
   writeFileSync(path, `${JSON.stringify(rows, undefined, 1)}\n`)
   return path
+}
+
+/** Writes the page for readers; a row without a pod had none to record. */
+export function writePage(results: readonly ScenarioResult[], figures: string, version: string): void {
+  const rows = sorted(results).map((result) => rowLine(rowOf(result)))
+  const page = [
+    '# How pods end, and what Gracewatch records of it',
+    '',
+    '<!-- Written by the end-to-end tests (GRACEWATCH_E2E_DOCS=write npm test -- e2e). Do not edit. -->',
+    '',
+    `Each row was played on a real Kubernetes ${version} node. What is true was told by the kernel's own record of signals, by the`,
+    "workloads, by containerd and by the API server's audit log, never by Gracewatch; the record was then held against it. Times are",
+    'offsets from the start of the termination.',
+    '',
+    '| # | what was done | what is true | what the record says |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+    '## The figures of this run',
+    '',
+    '```',
+    figures,
+    '```',
+    '',
+  ]
+  writeFileSync(PAGE, page.join('\n'))
+}
+
+const sorted = (results: readonly ScenarioResult[]) => results.toSorted((a, b) => a.number - b.number)
+
+const podOf = (pod: PodResult) => ({
+  name: pod.name,
+  true: truthText(pod),
+  recorded: recordText(pod.record),
+  writes: pod.writes,
+})
+
+const rowOf = ({ number, title, did, problems, pods }: ScenarioResult): Row => ({
+  number,
+  title,
+  did,
+  problems,
+  pods: pods.map(podOf),
+})
+
+/** The first two cells of a row, by which the page is compared with the scenarios. */
+export function rowHead({ number, title, did }: { number: number; title: string; did: string }): string {
+  return `| ${number} | **${cell(title)}**: ${cell(did)} |`
+}
+
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+
+function rowLine(row: Row): string {
+  const many = row.pods.length > 1
+  const of = (text: (pod: Row['pods'][number]) => string) =>
+    row.pods.map((pod) => `${many ? `*${pod.name}*: ` : ''}${cell(text(pod))}`).join('<br>') || 'nothing to record'
+  return `${rowHead(row)} ${of((pod) => pod.true)} | ${of((pod) => pod.recorded)} |`
 }

@@ -1,6 +1,6 @@
 import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { API_VERSION } from '../../src/api/pod-termination.ts'
-import { type Micros, SECOND } from '../../src/core/time.ts'
+import type { Micros } from '../../src/core/time.ts'
 import type { Raw } from './api.ts'
 import { SYSTEM } from './controller.ts'
 import type { Expectation, Scenario } from './scenario.ts'
@@ -132,8 +132,4 @@ function placeProblems(object: Raw, expected: Expectation): string[] {
   want('label outcome', labels['gracewatch.dev/outcome'], object.outcome)
   want('label cause', labels['gracewatch.dev/cause'], object.cause.type)
   return problems
-}
-
-export function seconds(micros: Micros): string {
-  return `${(micros / SECOND).toFixed(2)} s`
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { attachCluster, ensureCluster, terminalProgress } from '../cluster/index.ts'
 import { install } from '../cluster/install.ts'
 import { figuresOf, table, WIDTH_TARGETS } from './figures.ts'
-import { writeReport } from './report.ts'
+import { writePage, writeReport } from './report.ts'
 import { runScenario, type ScenarioResult } from './runner.ts'
 import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios/index.ts'
@@ -36,7 +36,10 @@ afterAll(async () => {
   try {
     if (results.length > 0) {
       const memory = world.controller?.memory() ?? []
-      console.log(`\n${table(figuresOf(results, memory))}\n\n${writeReport(results)}`)
+      const figures = table(figuresOf(results, memory))
+      console.log(`\n${figures}\n\n${writeReport(results)}`)
+      const whole = results.length === SCENARIOS.length && results.every(({ problems }) => problems.length === 0)
+      if (whole && process.env.GRACEWATCH_E2E_DOCS === 'write') writePage(results, figures, world.cluster.version)
     }
     await world?.stop()
   } finally {

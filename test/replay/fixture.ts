@@ -9,7 +9,7 @@ import type { Raw } from '../e2e/api.ts'
 import type { Observations } from '../e2e/observations.ts'
 import type { Truth } from '../e2e/truth/truth.ts'
 
-export const FIXTURES = join(import.meta.dirname, 'fixtures')
+const FIXTURES = join(import.meta.dirname, 'fixtures')
 
 export type Resource = 'pods' | 'events' | 'endpointslices'
 

@@ -15,7 +15,7 @@ export function server(
   )
 }
 
-export const rollingUpdate: Scenario = {
+const rollingUpdate: Scenario = {
   number: 31,
   title: 'rolling update of 3 replicas',
   did: 'A Deployment of 3 behind a Service gets a new template; each of the three old pods ends gracefully with a preStop sleep of 1 s.',

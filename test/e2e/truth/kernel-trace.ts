@@ -28,7 +28,7 @@ const LINE =
   /^\s*(.+)-(\d+)\s+\[\d+\]\s+\S+\s+(\d+)\.(\d{6}): signal_generate: sig=(\d+) errno=-?\d+ code=(-?\d+) comm=(.*) pid=(\d+) grp=\d+ res=(\d+)$/
 
 /** One line of trace_pipe; undefined for the lines that tell of lost events and the like. */
-export function parseSignal(line: string): Signal | undefined {
+function parseSignal(line: string): Signal | undefined {
   const match = LINE.exec(line)
   if (match === null) return undefined
   const [, senderComm = '', senderPid, seconds, micros, number, code, targetComm = '', targetPid, result] = match

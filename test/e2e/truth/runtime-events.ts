@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { type Micros, parseTime } from '../../../src/core/time.ts'
 
-export interface TaskEvent {
+interface TaskEvent {
   readonly topic: '/tasks/start' | '/tasks/exit'
   readonly containerId: string
   readonly pid?: number
@@ -12,10 +12,13 @@ export interface TaskEvent {
   readonly id?: string
 }
 
+/** containerd's own command; it comes with containerd. */
+const CTR = 'ctr'
+
 const LINE = /(\/tasks\/(?:start|exit)) (\{.*\})\s*$/
 
 /** One line of `ctr events`; undefined for the topics that say nothing about an end. */
-export function parseTaskEvent(line: string): TaskEvent | undefined {
+function parseTaskEvent(line: string): TaskEvent | undefined {
   const match = LINE.exec(line)
   if (match?.[1] === undefined || match[2] === undefined) return undefined
   const body: { container_id?: string; pid?: number; exit_status?: number; exited_at?: string; id?: string } = JSON.parse(
@@ -40,7 +43,7 @@ export class RuntimeEvents {
   #rest = ''
 
   constructor(address: string, onStart: (containerId: string, pid: number) => void) {
-    this.#reader = spawn('ctr', ['--address', address, '--namespace', 'k8s.io', 'events'], {
+    this.#reader = spawn(CTR, ['--address', address, '--namespace', 'k8s.io', 'events'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#reader.stdout?.setEncoding('utf8').on('data', (text: string) => {
