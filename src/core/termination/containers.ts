@@ -33,6 +33,10 @@ export interface ContainerResult {
   readonly marks: readonly ContainerMark[]
   readonly killing: Interval | undefined
   readonly stop: Interval | undefined
+  /** It may have got its stop signal, and not before this. */
+  readonly stopNotBefore: Micros | undefined
+  /** The stop signal follows from the Killing Event by time alone: no hook that ends by itself, no wait for other containers. */
+  readonly stopDirect: boolean
   readonly kill: Interval | undefined
   readonly exit: Interval | undefined
   /** Its end was looked for and could not be seen: why, as a part of a sentence. */
@@ -46,10 +50,11 @@ export interface ContainerContext {
   readonly events: KubeletEvents
   /** The termination is not before this. */
   readonly notBefore: Micros
-  /** Best estimate of its start. */
+  /** Best estimate of its start, and the latest; positive infinity where that is not known. */
   readonly startAt: Micros
-  /** Smallest and largest grace period that the kubelet may have had in hand, in seconds. */
-  readonly grace: { readonly low: number; readonly high: number }
+  readonly startBy: Micros
+  /** Smallest and largest grace period that the kubelet may have had in hand, in seconds; loweredBy: from then on the smallest. */
+  readonly grace: { readonly low: number; readonly high: number; readonly loweredBy?: Micros }
   /** Somebody asked for the deletion: its first sight shows what ran then. */
   readonly asked: boolean
   /** The pod is asked or made to end; false for one that ran to its end. */
@@ -97,83 +102,119 @@ interface Hook {
   /** It ended, if it did, within these. */
   readonly ended: Interval | undefined
   readonly result: 'Succeeded' | 'Failed' | 'Overran' | 'Unknown'
-  /** StopContainer came no earlier than this. */
+  /** StopContainer came no earlier than this, and no later than that. */
   readonly stopNotBefore: Micros
+  readonly stopBy: Micros
   /** The hook is known not to have ended the container itself. */
   readonly outlived: boolean
 }
 
-const NO_HOOK: Omit<Hook, 'stopNotBefore'> = { ended: undefined, result: 'Unknown', outlived: true }
+const wholeStop = (seconds: number): Micros => Math.max(seconds * SECOND, MINIMUM_STOP)
+
+/** A kill in flight keeps its grace period, so a shorter one counts only for what began after it (kubernetes#83916). */
+function graceAt(killing: Interval, context: ContainerContext): number {
+  const { low, high, loweredBy } = context.grace
+  return loweredBy !== undefined && killing.earliest >= loweredBy ? low : high
+}
 
 function hookOf(
   container: ContainerHistory,
-  killing: Interval | undefined,
+  killings: readonly Interval[],
   exit: Interval | undefined,
   forced: boolean,
   failedAt: Interval | undefined,
   plausible: boolean,
   context: ContainerContext,
 ): Hook {
-  const start = killing?.earliest ?? context.notBefore
   const { preStop } = container.spec
-  if (preStop === undefined) return { ...NO_HOOK, stopNotBefore: start }
   const graceLow = Math.max(context.grace.low, 1) * SECOND
-  const graceHigh = Math.max(context.grace.high, 1) * SECOND
-  const startLatest = killing?.latest ?? Number.POSITIVE_INFINITY
-  const until = exit?.latest ?? context.lastSeen
+  const start = killings[0]?.earliest ?? context.notBefore
+  // A kubelet that restarts, or tries again, runs the hook once more: what ends it belongs to the last run that began before.
+  const last = killings.findLast(({ earliest }) => failedAt === undefined || earliest <= failedAt.latest)
+  const startBy = last?.latest ?? Number.POSITIVE_INFINITY
+  const overBy = startBy + (last === undefined ? 0 : Math.max(graceAt(last, context), 1) * SECOND)
+  if (preStop === undefined) {
+    const stopBy = killings[0]?.latest ?? Number.POSITIVE_INFINITY
+    return { ended: undefined, result: 'Unknown', stopNotBefore: start, stopBy, outlived: true }
+  }
 
   if (preStop.handler === 'Sleep') {
     // A sleep ends by its time alone and does nothing to the container, so only an earlier exit keeps the signal from coming.
     const sleep = (preStop.seconds ?? 0) * SECOND
-    const overran = sleep >= graceHigh
     const over = start + Math.min(sleep, graceLow)
-    const lived =
-      forced || (exit === undefined ? context.lastSeen >= over : exit.earliest >= over || (plausible && exit.latest >= over))
-    if (overran) return { ended: undefined, result: lived ? 'Overran' : 'Unknown', stopNotBefore: over, outlived: true }
-    if (sleep > graceLow || !lived || killing === undefined)
-      return { ended: undefined, result: 'Unknown', stopNotBefore: over, outlived: true }
-    const latest = Math.max(over, until - (forced ? MINIMUM_STOP : 0))
-    return { ended: interval(over, latest, over + 2000), result: 'Succeeded', stopNotBefore: over, outlived: true }
+    const stopBy = Math.min(overBy, startBy + sleep)
+    const known: Hook = { ended: undefined, result: 'Unknown', stopNotBefore: over, stopBy, outlived: true }
+    // Before its end is reported nobody knows that the container still runs: the kubelet writes one status for all of them, at the end.
+    const lived = exit !== undefined && (forced || exit.earliest >= stopBy || (plausible && exit.latest >= stopBy))
+    if (!lived || last === undefined) return known
+    if (startBy + sleep >= overBy) return { ...known, result: 'Overran' }
+    if (sleep > graceLow) return known
+    const latest = Math.max(over, exit.latest - (forced ? MINIMUM_STOP : 0))
+    return { ...known, ended: interval(over, latest, last.at + sleep + 2000), result: 'Succeeded' }
   }
 
-  // The kubelet waits for the hook to the end of the grace period at most, then gives the container its last 2 s.
-  const overranByFailure = failedAt !== undefined && killing !== undefined && failedAt.earliest >= startLatest + graceHigh
-  const overranByTime =
-    forced && exit !== undefined && killing !== undefined && exit.earliest >= startLatest + graceHigh + MINIMUM_STOP
-  if (overranByFailure || overranByTime) {
-    // An exec hook dies with its container; the kubelet reports that as a failure of the hook.
-    const ended =
-      failedAt === undefined || exit === undefined
-        ? undefined
-        : interval(Math.min(exit.earliest, failedAt.latest), failedAt.latest)
-    return { ended, result: 'Overran', stopNotBefore: start + graceLow, outlived: true }
+  const outlived = forced || (exit !== undefined && exit.earliest >= overBy)
+  if (failedAt !== undefined && last !== undefined && failedAt.earliest >= overBy) {
+    // The kubelet waits for the hook to the end of the grace period. An exec hook dies with its container then, which is reported as
+    // its failure; one that ends well in the last 2 s is not reported at all, and so not told from one that had been in time.
+    const over = killings.length === 1 ? last.earliest + graceLow : start
+    return {
+      ended: interval(over, failedAt.latest, failedAt.at),
+      result: 'Overran',
+      stopNotBefore: over,
+      stopBy: overBy,
+      outlived: true,
+    }
   }
-  if (failedAt !== undefined && (killing === undefined || failedAt.latest < startLatest + graceHigh)) {
+  if (failedAt !== undefined) {
     // Reported as soon as it had returned. The same is said of a hook that ends PID 1 itself (kubernetes#39170).
-    const outlived = forced || exit === undefined || exit.earliest >= failedAt.latest
-    return { ended: interval(start, failedAt.latest, failedAt.at), result: 'Failed', stopNotBefore: start, outlived }
+    return {
+      ended: interval(last?.earliest ?? start, failedAt.latest, failedAt.at),
+      result: 'Failed',
+      stopNotBefore: start,
+      stopBy: overBy,
+      outlived: forced || exit === undefined || exit.earliest >= failedAt.latest,
+    }
   }
-  const outlived = forced || (exit !== undefined && killing !== undefined && exit.earliest >= startLatest + graceHigh)
+  const unknown: Hook = { ended: undefined, result: 'Unknown', stopNotBefore: start, stopBy: overBy, outlived }
   if (forced && exit !== undefined && exit.latest < start + graceLow + MINIMUM_STOP) {
     // Killed before an overrun hook would have let it: the hook was over at least 2 s before SIGKILL.
-    return { ended: interval(start, exit.latest - MINIMUM_STOP), result: 'Unknown', stopNotBefore: start, outlived }
+    return { ...unknown, ended: interval(start, exit.latest - MINIMUM_STOP) }
   }
-  return { ended: undefined, result: 'Unknown', stopNotBefore: start, outlived }
+  return unknown
 }
 
 /** True where the container's end at this time with 137 is the runtime's SIGKILL: no other end is left once the grace is over. */
-function ranOutOfGrace(exit: Interval | undefined, start: Micros, context: ContainerContext): boolean {
-  return exit !== undefined && exit.latest >= start + Math.max(context.grace.low * SECOND, MINIMUM_STOP)
+function ranOutOfGrace(exit: Interval | undefined, killings: readonly Interval[], context: ContainerContext): boolean {
+  if (exit === undefined) return false
+  const [first] = killings
+  if (first === undefined) return exit.latest >= context.startBy + wholeStop(context.grace.high)
+  return killings.some((killing) => exit.latest >= killing.earliest + wholeStop(graceAt(killing, context)))
+}
+
+/** A sidecar waits for its turn, but no longer than the grace period. */
+function turnOf(container: ContainerHistory, hook: Hook, killings: readonly Interval[], context: ContainerContext): Hook {
+  if (container.spec.role !== 'Sidecar') return hook
+  const [first] = killings
+  const last = killings.at(-1)
+  const over = (first?.earliest ?? context.notBefore) + Math.max(context.grace.low, 1) * SECOND
+  const overBy = last === undefined ? Number.POSITIVE_INFINITY : last.latest + Math.max(graceAt(last, context), 1) * SECOND
+  const turn = Math.max(Number.NEGATIVE_INFINITY, ...context.waitsFor.map(({ earliest }) => earliest))
+  return {
+    ...hook,
+    stopNotBefore: Math.max(hook.stopNotBefore, Math.min(turn, over)),
+    stopBy: Math.max(hook.stopBy, overBy),
+  }
 }
 
 /**
- * Whether the stop signal is known to have been sent to a container without a hook, or whose hook it outlived. An exit within
- * the second of the Killing Event may lie before it: the kubelet stops what its cache still believes to run.
+ * Whether the stop signal is known to have been sent to a container that its hook did not end. It is by the latest time that the
+ * rules leave for it; before that only an end that looks like one by a signal tells. (An exit within the second of the Killing Event
+ * may lie before it: the kubelet stops what its cache still believes to run.)
  */
-function signalFollows(exit: Interval | undefined, notBefore: Micros, plausible: boolean): boolean {
-  if (exit === undefined) return false
-  if (exit.earliest > notBefore) return true
-  return exit.latest >= notBefore && plausible
+function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean): boolean {
+  if (exit === undefined || !hook.outlived) return false
+  return exit.earliest > hook.stopBy || (plausible && exit.latest >= hook.stopNotBefore)
 }
 
 function outcomeOf(container: ContainerHistory, forced: boolean, signalled: boolean): Outcome {
@@ -200,7 +241,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const terminated = status?.terminated
   const killings = context.events.killings(spec.name)
   const killing = killings[0]
-  const preStopFailedAt = context.events.preStopFailures(spec.name)[0]
+  const preStopFailedAt = context.events.preStopFailures(spec.name).at(-1)
   const raw = reportedExit(container, context)
   const running =
     context.stopped &&
@@ -208,25 +249,26 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     status?.waiting === undefined &&
     // A Killing event shows what no earlier version of the pod was there to show.
     (!container.endedBefore || (!context.asked && killings.length > 0))
-  const start = Math.max(killing?.earliest ?? context.notBefore, ...context.waitsFor.map((end) => end.earliest))
   const code = terminated?.exitCode
   const known = terminated !== undefined && terminated.reason !== 'ContainerStatusUnknown'
   /** Ending by itself with 0 in just that second is not what such a container does. */
   const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
   const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
-  const forced = running && known && code === 137 && ranOutOfGrace(raw, killing?.earliest ?? context.notBefore, context)
-  const diedOfSignal = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
-
-  const plausible = diedOfSignal || (code === 0 && alwaysRuns)
-  const hook = hookOf(container, killing, raw, forced, preStopFailedAt, plausible, context)
-  const stopNotBefore = Math.max(start, hook.stopNotBefore)
-  const stopped = running && known && (forced || (hook.outlived && signalFollows(raw, stopNotBefore, plausible)))
+  const forced = running && known && code === 137 && ranOutOfGrace(raw, killings, context)
+  const signalCode = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
+  const plausible = signalCode || (code === 0 && alwaysRuns)
+  const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
+  const hook = turnOf(container, ofHook, killings, context)
+  const { stopNotBefore } = hook
+  /** A hook can send PID 1 the same signal; what ended before either could not have come of them. */
+  const diedOfSignal = signalCode && (raw === undefined || raw.latest >= (killing?.earliest ?? context.notBefore))
+  const stopped = running && known && (forced || signalFollows(raw, hook, plausible))
 
   let kill: Interval | undefined
   let exit = raw
   let stop: Interval | undefined
   const began = killing?.at ?? Math.max(context.startAt, context.notBefore)
-  const whole = Math.max(context.grace.low * SECOND, MINIMUM_STOP)
+  const whole = wholeStop(context.grace.low)
   const direct =
     spec.role !== 'Sidecar' && (spec.preStop === undefined || spec.preStop.handler === 'Sleep' || hook.result === 'Overran')
   // A kill this late says that the hook left nothing but the last 2 s; that is likely enough for the estimate, not for a bound.
@@ -318,5 +360,16 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
         ? 'its end was never reported'
         : `the kubelet had lost it (${terminated.reason ?? 'Unknown'})`
       : undefined
-  return { end, marks, killing: running ? killing : undefined, stop, kill, exit, missing, preStopFailedAt }
+  return {
+    end,
+    marks,
+    killing: running ? killing : undefined,
+    stop,
+    stopNotBefore: running ? stopNotBefore : undefined,
+    stopDirect: direct && hook.result !== 'Overran' && killing !== undefined,
+    kill,
+    exit,
+    missing,
+    preStopFailedAt,
+  }
 }

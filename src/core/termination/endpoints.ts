@@ -11,6 +11,8 @@ import { compareVersions } from './history.ts'
 export interface EndpointMark extends Interval {
   readonly mark: MarkType
   readonly service: string
+  /** resourceVersion of the slice's change, where it was seen as one. */
+  readonly version?: string
 }
 
 export interface ServiceResult {
@@ -54,6 +56,7 @@ function service(
   facts: readonly EndpointFact[],
   milestones: readonly Milestone[],
   notBefore: Micros,
+  deletion: string | undefined,
   stop: Interval | undefined,
   clocks: Clocks,
 ): ServiceResult | undefined {
@@ -69,7 +72,7 @@ function service(
   for (const fact of sorted) {
     slices.set(fact.slice, fact)
     const now = aggregate(slices.values())
-    const during = fact.arrivedAt >= notBefore
+    const during = fact.arrivedAt >= notBefore && (deletion === undefined || compareVersions(fact.sliceVersion, deletion) >= 0)
     if (now.present && (!seen || !during)) initialReady = now.ready
     if (now.present) seen = true
     if (during && before.present) {
@@ -80,7 +83,7 @@ function service(
         // A flapping probe can flip a condition more than once: the last flip is the one that counts.
         const index = marks.findIndex((item) => item.mark === mark)
         if (index >= 0) marks.splice(index, 1)
-        marks.push({ mark, service: name, ...at })
+        marks.push({ mark, service: name, ...at, ...(fact.listed ? {} : { version: fact.sliceVersion }) })
       }
       if (before.ready && !now.ready && now.present) add('EndpointNotReady')
       if (!before.terminating && now.terminating) add('EndpointTerminating')
@@ -127,12 +130,14 @@ function readyAt(
 
 /**
  * @param notBefore start of the termination, on the recorder's clock
+ * @param deletion resourceVersion that the delete made, where it was seen: what a slice said before is no part of the termination
  * @param stop stop signal of the first main container that got one, on the node's clock
  */
 export function endpointEnds(
   facts: readonly EndpointFact[],
   milestones: readonly Milestone[],
   notBefore: Micros,
+  deletion: string | undefined,
   stop: Interval | undefined,
   clocks: Clocks,
 ): ServiceResult[] {
@@ -140,5 +145,5 @@ export function endpointEnds(
   for (const fact of facts) services.set(fact.service, [...(services.get(fact.service) ?? []), fact])
   return [...services]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, list]) => service(name, list, milestones, notBefore, stop, clocks) ?? [])
+    .flatMap(([name, list]) => service(name, list, milestones, notBefore, deletion, stop, clocks) ?? [])
 }

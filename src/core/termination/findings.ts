@@ -22,6 +22,8 @@ export interface FindingInput {
   readonly graceUsedPercent: number | undefined
   /** First stop signal to a main container, on the node's clock. */
   readonly stop: Interval | undefined
+  /** It is known by more than the two ends of its bounds. */
+  readonly stopDirect: boolean
   readonly stuck: string | undefined
   readonly missing: readonly string[]
   readonly cut: number
@@ -130,7 +132,7 @@ function ofService(result: ServiceResult, input: FindingInput): Finding[] {
   }
   if (notReady === undefined) return []
   const drain = signal.at - notReady.at
-  if (signal.latest - notReady.earliest >= DRAIN_TIME && drain >= DRAIN_TIME) return []
+  if (signal.latest - notReady.earliest >= DRAIN_TIME && (drain >= DRAIN_TIME || !input.stopDirect)) return []
   const had = drain <= 0 ? 'at about the same time as' : `about ${seconds(drain)} before`
   return [
     finding(

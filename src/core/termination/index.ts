@@ -1,7 +1,6 @@
 /** Facts about one pod in, its termination record out. Pure: the same facts and the same `now` give the same record. */
 import {
   type ContainerEnd,
-  MARKS,
   MAX_CONTAINERS,
   MAX_ENDPOINTS,
   MAX_TIMELINE,
@@ -10,27 +9,18 @@ import {
   type Outcome,
   type PodTermination,
 } from '../../api/pod-termination.ts'
-import type { Clock, Confidence, Fact, Source } from '../evidence.ts'
+import type { Clock, Fact, PodFact, Source } from '../evidence.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
 import { causeOf } from './cause.ts'
 import { Clocks, type Interval, interval, type Offset } from './clocks.ts'
-import { type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
+import { type ContainerContext, type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
 import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
 import { containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
+import { type Entry, sortCausally } from './order.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
-
-interface Entry extends Interval {
-  readonly mark: Mark['mark']
-  readonly clock: Clock
-  readonly source: Source
-  readonly confidence: Confidence
-  readonly container?: string
-  readonly service?: string
-  readonly message?: string
-}
 
 /** Start of the termination, with the clock that says so. */
 interface Start {
@@ -88,13 +78,31 @@ function beforeKilling(start: Start, killing: Interval, clocks: Clocks): Start {
   return { at: interval(at.earliest, Math.min(at.latest, latest), Math.min(at.at, best)), clock }
 }
 
-function graceRange(history: History, stopped: boolean, cause: string): { low: number; high: number } {
+function graceRange(history: History, stopped: boolean, cause: string, clocks: Clocks): ContainerContext['grace'] {
   const { deletion, last } = history
   const spec = last?.graceSeconds ?? 30
   if (deletion === undefined) return cause === 'DeadlineExceeded' || !stopped ? { low: spec, high: spec } : { low: 0, high: spec }
   const first = deletion.pod.deletionGracePeriodSeconds ?? spec
   const asked = history.pods.flatMap(({ pod }) => pod.deletionGracePeriodSeconds ?? []).filter((grace) => grace > 0)
-  return { low: Math.min(first, ...asked), high: Math.max(first, ...asked) }
+  const [low, high] = [Math.min(first, ...asked), Math.max(first, ...asked)]
+  const lowered = history.pods.find(({ pod }) => pod.deletionGracePeriodSeconds === low)
+  return { low, high, ...(lowered === undefined ? {} : { loweredBy: clocks.latest(lowered.arrivedAt, 'Recorder', 'Node') }) }
+}
+
+/** A list shows a version that may be newer than the change in question, and what vanished was not seen to change at all. */
+function versionOf({ change, pod }: PodFact): { version?: string } {
+  return change === 'Listed' || change === 'Vanished' ? {} : { version: pod.resourceVersion }
+}
+
+/** The first stop signal to a main container. One whose own signal is not known may have got it before the others. */
+function firstStop(containers: readonly ContainerResult[]): { stop: Interval; direct: boolean } | undefined {
+  const mains = containers.filter(({ end }) => end.role === 'Main')
+  const known = mains.flatMap(({ stop, stopDirect }) => (stop === undefined ? [] : [{ stop, direct: stopDirect }]))
+  const first = known.sort((a, b) => a.stop.at - b.stop.at)[0]
+  if (first === undefined) return undefined
+  const earliest = Math.min(first.stop.earliest, ...mains.flatMap(({ stopNotBefore }) => stopNotBefore ?? []))
+  const latest = Math.min(...known.map(({ stop }) => stop.latest))
+  return { stop: interval(earliest, latest, first.stop.at), direct: first.direct }
 }
 
 function worst(ends: readonly ContainerEnd[]): Outcome {
@@ -143,7 +151,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
   const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
   const stopped = early !== 'Completed'
-  const grace = graceRange(ended ? { ...history, deletion: undefined } : history, stopped, early)
+  const grace = graceRange(ended ? { ...history, deletion: undefined } : history, stopped, early, clocks)
   const graceSeconds = asked?.pod.deletionGracePeriodSeconds ?? last?.graceSeconds ?? grace.high
   const over = removal !== undefined || last === undefined || ended
 
@@ -153,6 +161,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     events,
     notBefore,
     startAt: start === undefined ? notBefore : clocks.best(start.at.at, start.clock, 'Node'),
+    startBy: start === undefined ? Number.POSITIVE_INFINITY : clocks.latest(start.at.latest, start.clock, 'Node'),
     grace,
     asked: asked !== undefined,
     stopped,
@@ -170,7 +179,15 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
 
   const entries: Entry[] = []
   if (start !== undefined) {
-    entries.push({ mark: 'Terminating', ...start.at, clock: start.clock, source: 'APIServer', confidence: 'Reported' })
+    const version = asked === undefined ? {} : versionOf(asked)
+    entries.push({
+      mark: 'Terminating',
+      ...start.at,
+      clock: start.clock,
+      source: 'APIServer',
+      confidence: 'Reported',
+      ...version,
+    })
   }
   const shortened =
     asked === undefined
@@ -181,33 +198,32 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
             pod.deletionGracePeriodSeconds > 0 &&
             pod.deletionGracePeriodSeconds < graceSeconds,
         )
-  const observed = (mark: Mark['mark'], earliest: Micros, arrivedAt: Micros, source: Source): Entry => ({
+  const observed = (mark: Mark['mark'], earliest: Micros, fact: PodFact, source: Source): Entry => ({
     mark,
-    ...interval(Math.min(earliest, arrivedAt), arrivedAt, arrivedAt),
+    ...interval(Math.min(earliest, fact.arrivedAt), fact.arrivedAt, fact.arrivedAt),
     clock: 'Recorder',
     source,
     confidence: 'Observed',
+    ...versionOf(fact),
   })
-  if (shortened !== undefined) entries.push(observed('GraceShortened', startEarliest, shortened.arrivedAt, 'APIServer'))
+  if (shortened !== undefined) entries.push(observed('GraceShortened', startEarliest, shortened, 'APIServer'))
   const generation = asked?.pod.generation
   const acknowledged =
     generation === undefined
       ? undefined
       : history.pods.find(({ pod }) => pod.observedGeneration !== undefined && pod.observedGeneration >= generation)
-  if (acknowledged !== undefined) entries.push(observed('Acknowledged', startEarliest, acknowledged.arrivedAt, 'Kubelet'))
+  if (acknowledged !== undefined) entries.push(observed('Acknowledged', startEarliest, acknowledged, 'Kubelet'))
   for (const { end, marks } of containers) {
     for (const mark of marks) entries.push({ ...mark, container: end.name, clock: 'Node' })
   }
 
-  const stop = containers
-    .filter(({ end, stop: sent }) => end.role === 'Main' && sent !== undefined)
-    .flatMap((result) => result.stop ?? [])
-    .sort((a, b) => a.earliest - b.earliest)[0]
+  const first = firstStop(containers)
   const services = endpointEnds(
     history.endpoints,
     milestones(history, containers, histories, startEarliest, clocks),
     startEarliest,
-    stop,
+    asked === undefined ? undefined : versionOf(asked).version,
+    first?.stop,
     clocks,
   )
   for (const { marks } of services) {
@@ -216,7 +232,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
 
   const lastExitRecorder = toRecorder(lastExit, 'Node')
   if (history.terminal !== undefined && (asked !== undefined || ended)) {
-    entries.push(observed('PodFinished', Math.max(startEarliest, lastExitRecorder), history.terminal.arrivedAt, 'Kubelet'))
+    entries.push(observed('PodFinished', Math.max(startEarliest, lastExitRecorder), history.terminal, 'Kubelet'))
   }
   if (removal !== undefined && !ended) {
     const final = history.pods.findLast(
@@ -229,12 +245,12 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       finalFloor === undefined ? 0 : toRecorder(finalFloor, 'APIServer'),
       asked === undefined ? 0 : lastExitRecorder,
     )
-    entries.push(observed('Removed', earliest, removal.arrivedAt, removal.change === 'Deleted' ? 'APIServer' : 'Recorder'))
+    entries.push(observed('Removed', earliest, removal, removal.change === 'Deleted' ? 'APIServer' : 'Recorder'))
   }
 
   // One common clock for comparing: the recorder's, by best estimates.
   const onRecorder = (entry: { at: Micros; clock: Clock }) => clocks.best(entry.at, entry.clock, 'Recorder')
-  sortCausally(entries, onRecorder)
+  sortCausally(entries, clocks, new Set(containers.flatMap(({ end }) => (end.preStop?.result === 'Overran' ? [end.name] : []))))
   const startEntry: { at: Micros; clock: Clock } =
     start !== undefined
       ? { at: start.at.at, clock: start.clock }
@@ -259,7 +275,8 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     graceSeconds,
     shortenedTo: shortened?.pod.deletionGracePeriodSeconds,
     graceUsedPercent,
-    stop,
+    stop: first?.stop,
+    stopDirect: first?.direct ?? false,
     stuck: late
       ? `${finishedAt === undefined ? 'still Terminating past its deadline' : `it was gone ${seconds(finishedAt - deadline)} after its deadline`}: ${whyStuck(history, overdueAt)}.`
       : undefined,
@@ -309,40 +326,6 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     findings,
     timeline: entries.slice(0, MAX_TIMELINE).map(toMark),
   }
-}
-
-/**
- * By time, but never against what must have come first: nothing but an earlier exit comes before Terminating, and what happened to
- * one container or in one Service keeps the order of MARKS.
- */
-function sortCausally(entries: Entry[], time: (entry: Entry) => Micros): void {
-  const rank = (entry: Entry) => MARKS.indexOf(entry.mark)
-  const began = entries.find((entry) => entry.mark === 'Terminating')
-  const floors = new Map<string, Micros>()
-  const keys = new Map<Entry, Micros>()
-  let reported = Number.NEGATIVE_INFINITY
-  for (const entry of [...entries].sort((a, b) => rank(a) - rank(b))) {
-    const lane = `${entry.container ?? ''}/${entry.service ?? ''}`
-    const before = entry.mark === 'ContainerExited' && began !== undefined && entry.latest < began.earliest
-    const floor = before || began === undefined ? Number.NEGATIVE_INFINITY : time(began)
-    const key = Math.max(
-      time(entry),
-      floor,
-      entry.mark === 'PodFinished' || entry.mark === 'Removed' ? reported : Number.NEGATIVE_INFINITY,
-      lane === '/' ? Number.NEGATIVE_INFINITY : (floors.get(lane) ?? Number.NEGATIVE_INFINITY),
-    )
-    // A report of an exit is in the object, so the object was there then.
-    if (entry.mark === 'ContainerExited') reported = Math.max(reported, key)
-    keys.set(entry, key)
-    // The kubelet stops waiting for a hook that overruns: its end comes after the signal and holds nothing back.
-    const overran =
-      entry.mark === 'PreStopFinished' &&
-      entries.some((other) => other.mark === 'StopSignal' && other.container === entry.container && other.latest < entry.earliest)
-    if (!overran) floors.set(lane, key)
-  }
-  const key = (entry: Entry) => keys.get(entry) ?? time(entry)
-  const lane = (entry: Entry) => `${entry.container ?? ''}/${entry.service ?? ''}`
-  entries.sort((a, b) => key(a) - key(b) || rank(a) - rank(b) || (lane(a) < lane(b) ? -1 : lane(a) > lane(b) ? 1 : 0))
 }
 
 /** "PreStopOverran,+1": the first finding that is a warning (else the first) and how many more there are. */
