@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { z } from 'zod'
 import { call } from './api.ts'
 import { certificatesOf, kubeconfigOf } from './certificates.ts'
@@ -156,7 +157,9 @@ export class Cluster {
   }
 
   #withKubeconfig(options: RunOptions): RunOptions {
-    return { ...options, env: { ...options.env, KUBECONFIG: this.kubeconfigPath } }
+    // The person's own cache would keep what a cluster of the past served at this address.
+    const cache = join(this.#running.layout.root, 'kubectl-cache')
+    return { ...options, env: { ...options.env, KUBECONFIG: this.kubeconfigPath, KUBECACHEDIR: cache } }
   }
 
   #assertNode(what: string): void {

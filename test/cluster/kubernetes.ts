@@ -82,17 +82,14 @@ export async function build(release: Release, go: string, progress: Progress): P
     const version = 'k8s.io/component-base/version'
     // Without these the node reports v0.0.0, and clients take it for a release before everything.
     const flags = `-s -w -X ${version}.gitVersion=${release.version} -X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor}`
-    await progress.step(
-      `building Kubernetes ${release.version} (minutes the first time, on two cores about six)`,
-      async (note) => {
-        let packages = 0
-        await goBuild(go, release.module, join(folder, 'kubernetes'), flags, (line) => {
-          if (line.startsWith('go: ')) note('fetching modules')
-          else note(`${++packages} packages compiled`)
-        })
-        await goBuild(go, PAUSE_MODULE, join(folder, 'pause'), '-s -w', () => undefined)
-      },
-    )
+    await progress.step(`building Kubernetes ${release.version} (once; about six minutes on two free cores)`, async (note) => {
+      let packages = 0
+      await goBuild(go, release.module, join(folder, 'kubernetes'), flags, (line) => {
+        if (line.startsWith('go: ')) note('fetching modules')
+        else note(`${++packages} packages compiled`)
+      })
+      await goBuild(go, PAUSE_MODULE, join(folder, 'pause'), '-s -w', () => undefined)
+    })
     mkdirSync(join(folder, 'programs'))
     mkdirSync(join(folder, 'bin'))
     for (const name of PROGRAMS) symlinkSync('../kubernetes', join(folder, 'programs', name))

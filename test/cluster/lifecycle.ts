@@ -109,8 +109,8 @@ export async function isWhole(settings: Settings, version: string, shape: Shape)
   const cluster = await openCluster(settings)
   if (!cluster) return false
   const { supervisor } = cluster
-  const healthy = await Promise.all(supervisor.names.map((name) => supervisor.isHealthy(name)))
-  return healthy.every(Boolean) && (await isUsable(cluster.layout, shape))
+  const whole = await Promise.all(supervisor.names.map((name) => supervisor.isWhole(name)))
+  return whole.every(Boolean) && (await isUsable(cluster.layout, shape))
 }
 
 /** Takes the cluster down and leaves the machine as it was. Returns false if there was none. The caller holds the lock. */

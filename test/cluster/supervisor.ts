@@ -84,8 +84,11 @@ export class Supervisor {
     await this.#signalUntil(name, 'SIGCONT', 'running')
   }
 
-  async isHealthy(name: PartName): Promise<boolean> {
-    return partCondition(this.#state, name) === 'running' && (await this.#spec(name).healthy())
+  /** Whether the part runs as it should be configured and does its work. */
+  async isWhole(name: PartName): Promise<boolean> {
+    const spec = this.#spec(name)
+    const part = this.#state.parts[name]
+    return this.conditionOf(name) === 'running' && part?.spec === specHash(spec) && (await spec.healthy())
   }
 
   conditionOf(name: PartName): ReturnType<typeof partCondition> {
