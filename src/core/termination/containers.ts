@@ -41,8 +41,8 @@ export interface ContainerResult {
   readonly exit: Interval | undefined
   /** Its end was looked for and could not be seen: why, as a part of a sentence. */
   readonly missing: string | undefined
-  /** When the kubelet reported the hook as failed. */
-  readonly preStopFailedAt: Interval | undefined
+  /** How long after its start the kubelet reported the hook as failed, by the best estimates. */
+  readonly preStopFailedAfter: Micros | undefined
 }
 
 export interface ContainerContext {
@@ -130,7 +130,7 @@ function hookOf(
   const graceLow = Math.max(context.grace.low, 1) * SECOND
   const start = killings[0]?.earliest ?? context.notBefore
   // A kubelet that restarts, or tries again, runs the hook once more: what ends it belongs to the last run that began before.
-  const last = killings.findLast(({ earliest }) => failedAt === undefined || earliest <= failedAt.latest)
+  const last = runOf(killings, failedAt)
   const startBy = last?.latest ?? Number.POSITIVE_INFINITY
   const overBy = startBy + (last === undefined ? 0 : Math.max(graceAt(last, context), 1) * SECOND)
   if (preStop === undefined) {
@@ -148,13 +148,13 @@ function hookOf(
     const lived = exit !== undefined && (forced || exit.earliest >= stopBy || (plausible && exit.latest >= stopBy))
     if (!lived || last === undefined) return known
     if (startBy + sleep >= overBy) return { ...known, result: 'Overran' }
-    if (sleep > graceLow) return known
+    if (sleep >= graceLow) return known
     const latest = Math.max(over, exit.latest - (forced ? MINIMUM_STOP : 0))
     return { ...known, ended: interval(over, latest, last.at + sleep + 2000), result: 'Succeeded' }
   }
 
   const outlived = forced || (exit !== undefined && exit.earliest >= overBy)
-  if (failedAt !== undefined && last !== undefined && failedAt.earliest >= overBy) {
+  if (failedAt !== undefined && last !== undefined && overranByReport(killings, failedAt, context)) {
     // The kubelet waits for the hook to the end of the grace period. An exec hook dies with its container then, which is reported as
     // its failure; one that ends well in the last 2 s is not reported at all, and so not told from one that had been in time.
     const over = killings.length === 1 ? last.earliest + graceLow : start
@@ -169,7 +169,7 @@ function hookOf(
   if (failedAt !== undefined) {
     // Reported as soon as it had returned. The same is said of a hook that ends PID 1 itself (kubernetes#39170).
     return {
-      ended: interval(last?.earliest ?? start, failedAt.latest, failedAt.at),
+      ended: interval(last?.earliest ?? context.notBefore, failedAt.latest, failedAt.at),
       result: 'Failed',
       stopNotBefore: start,
       stopBy: overBy,
@@ -184,12 +184,39 @@ function hookOf(
   return unknown
 }
 
+/** The run of the hook, or of the stop, that `at` belongs to: the last that began before. */
+const runOf = (killings: readonly Interval[], at: Interval | undefined): Interval | undefined =>
+  killings.findLast(({ earliest }) => at === undefined || earliest <= at.latest)
+
+/** The kubelet reported the hook only when it had no longer waited for it. */
+function overranByReport(killings: readonly Interval[], failedAt: Interval | undefined, context: ContainerContext): boolean {
+  const run = runOf(killings, failedAt)
+  if (failedAt === undefined || run === undefined) return false
+  return failedAt.earliest >= run.latest + Math.max(graceAt(run, context), 1) * SECOND
+}
+
+/** When SIGKILL is due: at the end of the grace period, and no less than 2 s after a hook whose time is known. */
+function due(container: ContainerHistory, began: Micros, grace: number, overran: boolean): Micros {
+  const { preStop } = container.spec
+  const waited = overran
+    ? Math.max(grace, 1)
+    : preStop?.handler === 'Sleep'
+      ? Math.min(preStop.seconds ?? 0, Math.max(grace, 1))
+      : 0
+  return began + Math.max(wholeStop(grace), waited * SECOND + MINIMUM_STOP)
+}
+
 /** True where the container's end at this time with 137 is the runtime's SIGKILL: no other end is left once the grace is over. */
-function ranOutOfGrace(exit: Interval | undefined, killings: readonly Interval[], context: ContainerContext): boolean {
+function ranOutOfGrace(
+  container: ContainerHistory,
+  exit: Interval | undefined,
+  killings: readonly Interval[],
+  overran: boolean,
+  context: ContainerContext,
+): boolean {
   if (exit === undefined) return false
-  const [first] = killings
-  if (first === undefined) return exit.latest >= context.startBy + wholeStop(context.grace.high)
-  return killings.some((killing) => exit.latest >= killing.earliest + wholeStop(graceAt(killing, context)))
+  if (killings.length === 0) return exit.latest >= due(container, context.startBy, context.grace.high, false)
+  return killings.some((killing) => exit.latest >= due(container, killing.earliest, graceAt(killing, context), overran))
 }
 
 /** A sidecar waits for its turn, but no longer than the grace period. */
@@ -212,9 +239,9 @@ function turnOf(container: ContainerHistory, hook: Hook, killings: readonly Inte
  * rules leave for it; before that only an end that looks like one by a signal tells. (An exit within the second of the Killing Event
  * may lie before it: the kubelet stops what its cache still believes to run.)
  */
-function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean): boolean {
+function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean, turnedTo: Micros): boolean {
   if (exit === undefined || !hook.outlived) return false
-  return exit.earliest > hook.stopBy || (plausible && exit.latest >= hook.stopNotBefore)
+  return exit.earliest > hook.stopBy || (plausible && exit.latest >= Math.max(hook.stopNotBefore, turnedTo))
 }
 
 function outcomeOf(container: ContainerHistory, forced: boolean, signalled: boolean): Outcome {
@@ -254,15 +281,18 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   /** Ending by itself with 0 in just that second is not what such a container does. */
   const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
   const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
-  const forced = running && known && code === 137 && ranOutOfGrace(raw, killings, context)
+  const overran = spec.preStop !== undefined && overranByReport(killings, preStopFailedAt, context)
+  const forced = running && known && code === 137 && ranOutOfGrace(container, raw, killings, overran, context)
+  // It turns to all containers at once. One that it has no Killing Event for was no longer there, or the Event was lost.
+  const turnedTo = (killing ?? context.events.firstKilling)?.earliest ?? context.notBefore
   const signalCode = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
   const plausible = signalCode || (code === 0 && alwaysRuns)
   const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
   const hook = turnOf(container, ofHook, killings, context)
   const { stopNotBefore } = hook
   /** A hook can send PID 1 the same signal; what ended before either could not have come of them. */
-  const diedOfSignal = signalCode && (raw === undefined || raw.latest >= (killing?.earliest ?? context.notBefore))
-  const stopped = running && known && (forced || signalFollows(raw, hook, plausible))
+  const diedOfSignal = signalCode && (raw === undefined || raw.latest >= turnedTo)
+  const stopped = running && known && (forced || signalFollows(raw, hook, plausible, turnedTo))
 
   let kill: Interval | undefined
   let exit = raw
@@ -293,6 +323,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest, kill.at + KILL_LATENCY)
   }
 
+  const run = runOf(killings, preStopFailedAt)
   const inferred = { source: 'Kubelet', confidence: 'Inferred' } as const
   if (spec.preStop !== undefined && running && killing !== undefined) {
     marks.push({ mark: 'PreStopStarted', ...killing, source: 'Event', confidence: 'Reported' })
@@ -370,6 +401,6 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     kill,
     exit,
     missing,
-    preStopFailedAt,
+    preStopFailedAfter: run === undefined || preStopFailedAt === undefined ? undefined : preStopFailedAt.at - run.at,
   }
 }

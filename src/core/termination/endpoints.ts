@@ -3,7 +3,7 @@
  * of resourceVersions, which one etcd gives to Pods and EndpointSlices alike.
  */
 import type { EndpointEnd, MarkType } from '../../api/pod-termination.ts'
-import type { EndpointFact } from '../evidence.ts'
+import type { EndpointFact, GapFact } from '../evidence.ts'
 import { formatTime, type Micros } from '../time.ts'
 import { type Clocks, type Interval, interval } from './clocks.ts'
 import { compareVersions } from './history.ts'
@@ -25,6 +25,13 @@ export interface ServiceResult {
 export interface Milestone {
   readonly version: string
   readonly earliest: Micros
+}
+
+/** From when on, by these bounds, the Service sent new traffic to the pod or not. */
+interface Turn {
+  readonly ready: boolean
+  readonly earliest: Micros
+  readonly latest: Micros
 }
 
 interface State {
@@ -58,6 +65,7 @@ function service(
   notBefore: Micros,
   deletion: string | undefined,
   stop: Interval | undefined,
+  gaps: readonly GapFact[],
   clocks: Clocks,
 ): ServiceResult | undefined {
   const sorted = [...facts].sort(
@@ -67,17 +75,23 @@ function service(
   const slices = new Map<string, EndpointFact>()
   const marks: EndpointMark[] = []
   let before = OUT
+  const turns: Turn[] = []
   let seen = false
-  let initialReady = false
   for (const fact of sorted) {
     slices.set(fact.slice, fact)
     const now = aggregate(slices.values())
     const during = fact.arrivedAt >= notBefore && (deletion === undefined || compareVersions(fact.sliceVersion, deletion) >= 0)
-    if (now.present && (!seen || !during)) initialReady = now.ready
+    const reached = milestones.filter(({ version }) => compareVersions(fact.sliceVersion, version) > 0)
+    const earliest = Math.max(notBefore, ...reached.map((milestone) => milestone.earliest))
+    if (!seen || before.ready !== now.ready) {
+      turns.push({
+        ready: now.ready,
+        earliest: during ? earliest : Number.NEGATIVE_INFINITY,
+        latest: during ? fact.arrivedAt : notBefore,
+      })
+    }
     if (now.present) seen = true
     if (during && before.present) {
-      const reached = milestones.filter(({ version }) => compareVersions(fact.sliceVersion, version) > 0)
-      const earliest = Math.max(notBefore, ...reached.map((milestone) => milestone.earliest))
       const at = interval(Math.min(earliest, fact.arrivedAt), fact.arrivedAt, fact.arrivedAt)
       const add = (mark: MarkType) => {
         // A flapping probe can flip a condition more than once: the last flip is the one that counts.
@@ -109,29 +123,24 @@ function service(
       ...(notReadyAt === undefined ? {} : { notReadyAt }),
       ...(notServingAt === undefined ? {} : { notServingAt }),
       ...(removedAt === undefined ? {} : { removedAt }),
-      readyAtStopSignal: readyAt(stop, notReady, initialReady, before.ready, clocks),
+      readyAtStopSignal: stop === undefined ? 'Unknown' : readyAt(clocks.convert(stop, 'Node', 'Recorder'), turns, gaps),
     },
   }
 }
 
-function readyAt(
-  stop: Interval | undefined,
-  notReady: Interval | undefined,
-  initialReady: boolean,
-  stillReady: boolean,
-  clocks: Clocks,
-): 'True' | 'False' | 'Unknown' {
-  if (stop === undefined) return 'Unknown'
-  if (notReady === undefined) return stillReady ? 'True' : initialReady ? 'Unknown' : 'False'
-  const signal = clocks.convert(stop, 'Node', 'Recorder')
-  if (notReady.latest < signal.earliest) return 'False'
-  return notReady.earliest > signal.latest ? 'True' : 'Unknown'
+/** Before the first of them nothing is known; a state that nobody saw change may have changed and changed back in a gap. */
+function readyAt(signal: Interval, turns: readonly Turn[], gaps: readonly GapFact[]): 'True' | 'False' | 'Unknown' {
+  if (gaps.some(({ from, to }) => from <= signal.latest && to >= signal.earliest)) return 'Unknown'
+  if (turns.some(({ earliest, latest }) => earliest <= signal.latest && latest >= signal.earliest)) return 'Unknown'
+  const last = turns.findLast(({ latest }) => latest < signal.earliest)
+  return last === undefined ? 'Unknown' : last.ready ? 'True' : 'False'
 }
 
 /**
  * @param notBefore start of the termination, on the recorder's clock
  * @param deletion resourceVersion that the delete made, where it was seen: what a slice said before is no part of the termination
  * @param stop stop signal of the first main container that got one, on the node's clock
+ * @param gaps when nobody watched EndpointSlices
  */
 export function endpointEnds(
   facts: readonly EndpointFact[],
@@ -139,11 +148,12 @@ export function endpointEnds(
   notBefore: Micros,
   deletion: string | undefined,
   stop: Interval | undefined,
+  gaps: readonly GapFact[],
   clocks: Clocks,
 ): ServiceResult[] {
   const services = new Map<string, EndpointFact[]>()
   for (const fact of facts) services.set(fact.service, [...(services.get(fact.service) ?? []), fact])
   return [...services]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, list]) => service(name, list, milestones, notBefore, deletion, stop, clocks) ?? [])
+    .flatMap(([name, list]) => service(name, list, milestones, notBefore, deletion, stop, gaps, clocks) ?? [])
 }

@@ -47,7 +47,7 @@ const finding = (type: FindingType, message: string, on: { container?: string; s
 })
 
 function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
-  const { end, killing, stop, kill, exit, preStopFailedAt } = result
+  const { end, killing, stop, kill, exit, preStopFailedAfter } = result
   const container = end.name
   const on = { container }
   const grace = `${input.graceSeconds} s`
@@ -66,8 +66,7 @@ function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
   }
   const found: Finding[] = []
   if (end.preStop?.result === 'Failed') {
-    const when =
-      killing !== undefined && preStopFailedAt !== undefined ? ` after ${seconds(preStopFailedAt.at - killing.at)}` : ''
+    const when = preStopFailedAfter === undefined ? '' : ` after ${seconds(preStopFailedAfter)}`
     found.push(
       finding(
         'PreStopFailed',

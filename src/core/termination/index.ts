@@ -143,7 +143,9 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const histories = containerHistories(history)
   const lastStarted = Math.max(
     0,
-    ...histories.map(({ status }) => parseTime(status?.running?.startedAt ?? status?.terminated?.startedAt) ?? 0),
+    ...history.pods.flatMap(({ pod }) =>
+      pod.statuses.map(({ running, terminated }) => parseTime(running?.startedAt ?? terminated?.startedAt) ?? 0),
+    ),
   )
   const notBefore = start === undefined ? lastStarted : clocks.earliest(start.at.earliest, start.clock, 'Node')
   const events = kubeletEvents(history, clocks, notBefore)
@@ -224,6 +226,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     startEarliest,
     asked === undefined ? undefined : versionOf(asked).version,
     first?.stop,
+    history.gaps.filter(({ resource }) => resource === 'EndpointSlice'),
     clocks,
   )
   for (const { marks } of services) {
