@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSy
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from './errors.ts'
-import { type Layout, POD_NETWORK } from './layout.ts'
+import type { Layout } from './layout.ts'
 import { kill, listProcesses, type ProcessId } from './processes.ts'
 import { run, tryRun } from './run.ts'
 
@@ -205,7 +205,8 @@ export function removeStrayFiles(layout: Layout): void {
   for (const link of filesIn(CONTAINER_LOG_LINKS)) {
     if (lstatSync(link).isSymbolicLink() && readlinkSync(link).startsWith(`${layout.root}/`)) rmSync(link)
   }
-  for (const file of filesIn(CNI_RESULTS)) if (basename(file).startsWith(`${POD_NETWORK}-`)) rmSync(file)
+  // Each names the network namespace of its pod, and those lie in the cluster's folder.
+  for (const file of filesIn(CNI_RESULTS)) if (readIfThere(file).includes(`"${layout.root}/`)) rmSync(file)
   rmSync(join(DEVICE_PLUGINS, 'kubelet.sock'), { force: true })
   const made = [CONTAINER_LOG_LINKS, CNI_RESULTS, dirname(CNI_RESULTS), DEVICE_PLUGINS, dirname(DEVICE_PLUGINS)]
   for (const folder of [...made, SHIM_SOCKETS, dirname(SHIM_SOCKETS)]) removeIfEmpty(folder)

@@ -32,6 +32,8 @@ export const API_SERVER_URL = `https://${NODE_ADDRESS}:${PORTS.apiServer}`
 export interface Layout {
   readonly root: string
   readonly stateFile: string
+  /** What the machine was like before. */
+  readonly beforeFile: string
   readonly logs: string
   readonly certificates: string
   readonly kubeconfigs: string
@@ -49,6 +51,7 @@ export function layoutOf(stateDir: string): Layout {
   return {
     root: stateDir,
     stateFile: join(stateDir, 'cluster.json'),
+    beforeFile: join(stateDir, 'before.json'),
     logs: join(stateDir, 'logs'),
     certificates: join(stateDir, 'certificates'),
     kubeconfigs: join(stateDir, 'kubeconfigs'),

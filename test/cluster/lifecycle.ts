@@ -33,8 +33,10 @@ import {
   PART_NAMES,
   type PartName,
   partCondition,
+  readBefore,
   readState,
   type Shape,
+  writeBefore,
   writeState,
 } from './state.ts'
 import { Supervisor } from './supervisor.ts'
@@ -61,7 +63,8 @@ export async function bringUp(settings: Settings, version: string, shape: Shape,
   await replaceIfOther(settings, version, shape, progress)
   await installPackages(shape, progress)
   const binaries = await build(release, findCommand('go') ?? 'go', progress)
-  const state = await recordBefore(layout, version, shape, release.built)
+  await recordBefore(layout)
+  const state = recordCluster(layout, version, shape, release.built)
   await makeNodeInterface()
   await makeCertificates(layout)
   for (const name of ['admin', 'controller-manager', 'scheduler', 'kubelet', 'proxy'] as const) writeKubeconfig(layout, name)
@@ -119,16 +122,17 @@ export async function takeDown(settings: Settings, progress: Progress): Promise<
   if (!existsSync(layout.root)) return false
   await progress.step('taking the cluster down', async (note) => {
     const state = readState(layout.stateFile)
+    const before = readBefore(layout.beforeFile)
     note('stopping the parts')
     await stopParts(layout, state)
     note('removing containers, mounts and networks')
     await killContainers(layout)
     removeShimSockets()
     await unmountBelow(layout.root)
-    await removeNetwork(state?.before ?? { nftTables: await listNftTables(), chains: [] })
+    await removeNetwork(before ?? { nftTables: await listNftTables(), chains: [] })
     removeCgroups()
-    const busy = await removeTracing(state?.before.tracefsMounted ?? true)
-    for (const [name, value] of Object.entries(state?.before.sysctls ?? {})) writeFileSync(join('/proc/sys', name), value)
+    const busy = await removeTracing(before?.tracefsMounted ?? true)
+    for (const [name, value] of Object.entries(before?.sysctls ?? {})) writeFileSync(join('/proc/sys', name), value)
     removeStrayFiles(layout)
     rmSync(layout.root, { recursive: true, force: true })
     for (const sentence of busy) progress.say(sentence)
@@ -173,30 +177,21 @@ export function describe(state: { readonly version: string; readonly shape: Shap
 }
 
 /** Writes down what the machine is like before the first change, so that `down` can restore it. */
-async function recordBefore(layout: Layout, version: string, shape: Shape, built: string): Promise<ClusterState> {
-  const known = readState(layout.stateFile)
-  if (known) {
-    known.built = built
-    known.complete = false
-    return known
-  }
+async function recordBefore(layout: Layout): Promise<void> {
+  if (existsSync(layout.beforeFile)) return
   const sysctls: Record<string, string> = {}
   for (const name of SYSCTLS) {
     const file = join('/proc/sys', name)
     if (existsSync(file)) sysctls[name] = readFileSync(file, 'utf8').trim()
   }
-  const [nftTables, chains] = shape === 'node' ? await Promise.all([listNftTables(), listForeignChains()]) : [[], []]
-  const before = { sysctls, nftTables, chains, tracefsMounted: isTracefsMounted() }
-  const state: ClusterState = {
-    version,
-    shape,
-    built,
-    complete: false,
-    bootId: bootId(),
-    startedAt: new Date().toISOString(),
-    parts: {},
-    before,
-  }
+  const [nftTables, chains] = await Promise.all([listNftTables(), listForeignChains()])
+  writeBefore(layout.beforeFile, { sysctls, nftTables, chains, tracefsMounted: isTracefsMounted() })
+}
+
+function recordCluster(layout: Layout, version: string, shape: Shape, built: string): ClusterState {
+  const startedAt = new Date().toISOString()
+  const known = readState(layout.stateFile) ?? { version, shape, bootId: bootId(), startedAt, parts: {} }
+  const state: ClusterState = { ...known, built, complete: false }
   writeState(layout.stateFile, state)
   return state
 }

@@ -58,9 +58,7 @@ export async function takeSnapshot(): Promise<MachineSnapshot> {
       .filter(({ args }) => CLUSTER_PROGRAM.test(args[0] ?? ''))
       .map(({ id, args }) => `${id.pid} ${args[0]}`)
       .sort(),
-    files: USUAL_PLACES.flatMap((place) =>
-      existsSync(place) ? [place, ...namesIn(place).map((name) => join(place, name))] : [],
-    ),
+    files: USUAL_PLACES.flatMap((place) => (existsSync(place) ? [place, ...pathsBelow(place)] : [])),
   }
 }
 
@@ -72,10 +70,6 @@ function foldersBelow(folder: string, depth: number): string[] {
   return folders.flatMap((path) => [path, ...foldersBelow(path, depth - 1)])
 }
 
-function namesIn(place: string): string[] {
-  try {
-    return readdirSync(place)
-  } catch {
-    return []
-  }
+function pathsBelow(place: string): string[] {
+  return readdirSync(place, { recursive: true, encoding: 'utf8' }).map((path) => join(place, path))
 }

@@ -24,6 +24,9 @@ async function main(words: readonly string[]): Promise<number> {
   })
 }
 
+// Who reads the output may have enough of it (`status | head -1`).
+process.stdout.on('error', () => process.exit())
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

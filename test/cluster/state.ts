@@ -42,21 +42,41 @@ const stateSchema = z.object({
   /** RFC 3339. */
   startedAt: z.string(),
   parts: z.partialRecord(z.enum(PART_NAMES), partSchema),
-  /** What the machine was like before, for `down` to restore. */
-  before: z.object({
-    sysctls: z.record(z.string(), z.string()),
-    /** `ip nat`, as nft lists them. */
-    nftTables: z.array(z.string()),
-    /** `iptables nat KUBE-MARK-MASQ`, for the chains that the kubelet and CNI plugins would make. */
-    chains: z.array(z.string()),
-    tracefsMounted: z.boolean(),
-  }),
 })
 
 export type ClusterState = z.infer<typeof stateSchema>
 
+/** What the machine was like before the cluster, for `down` to restore. A file of its own: it outlives a lost state. */
+const beforeSchema = z.object({
+  /** Values by path below /proc/sys. */
+  sysctls: z.record(z.string(), z.string()),
+  /** `ip nat`, as nft lists them. */
+  nftTables: z.array(z.string()),
+  /** `iptables nat KUBE-MARK-MASQ`, for the chains that the kubelet and CNI plugins would make. */
+  chains: z.array(z.string()),
+  tracefsMounted: z.boolean(),
+})
+
+export type MachineBefore = z.infer<typeof beforeSchema>
+
 /** The state of this machine's cluster, or undefined if there is none. */
 export function readState(file: string): ClusterState | undefined {
+  return readJson(file, stateSchema)
+}
+
+export function writeState(file: string, state: ClusterState): void {
+  writeJson(file, state)
+}
+
+export function readBefore(file: string): MachineBefore | undefined {
+  return readJson(file, beforeSchema)
+}
+
+export function writeBefore(file: string, before: MachineBefore): void {
+  writeJson(file, before)
+}
+
+function readJson<T>(file: string, schema: z.ZodType<T>): T | undefined {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -64,18 +84,18 @@ export function readState(file: string): ClusterState | undefined {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
-  const parsed = stateSchema.safeParse(JSON.parse(text))
+  const parsed = schema.safeParse(JSON.parse(text))
   if (parsed.success) return parsed.data
   throw new ClusterError(
-    `${file} is not what this version of the harness writes (${z.prettifyError(parsed.error)}): take the cluster down with the tree that brought it up`,
+    `${file} is not what this version of the harness writes (${z.prettifyError(parsed.error)}): take the cluster down with the tree that brought it up, or delete the file and run down`,
   )
 }
 
 /** Written beside and renamed, so that a reader never sees half a file. */
-export function writeState(file: string, state: ClusterState): void {
+function writeJson(file: string, value: unknown): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   const temporary = `${file}.${process.pid}`
-  writeFileSync(temporary, `${JSON.stringify(state, undefined, 2)}\n`)
+  writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`)
   renameSync(temporary, file)
 }
 
