@@ -46,7 +46,7 @@ async function demo(args: Exclude<DemoArguments, { mode: 'help' }>): Promise<num
       target = await embedded.prepare()
       if (kept) kept.target = target
     } else {
-      const objects = await openNamed(args.cluster, undo)
+      const objects = await progress.step('asking the cluster', () => openNamed(args.cluster, undo))
       target = await prepareNamed(objects, args.cluster, progress, undo, interrupt.signal)
     }
     prepared = true
@@ -110,6 +110,8 @@ async function main(): Promise<number> {
     return 0
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  // Whoever read the results has gone, as `head` does: what was made has to go all the same.
+  process.stdout.on('error', () => interrupt.abort(new Interrupted('nobody reads the results any more')))
   return demo(args)
 }
 

@@ -62,7 +62,7 @@ async function missingRights(objects: Objects): Promise<string[]> {
 async function mayI(objects: Objects, resourceAttributes: Readonly<Record<string, string>>): Promise<boolean> {
   const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
   const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } }
-  const answer = await objects.http.request({ method: 'POST', path, body })
+  const answer = await objects.request({ method: 'POST', path, body })
   return answer.json<{ status: { allowed: boolean } }>().status.allowed
 }
 

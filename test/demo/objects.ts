@@ -1,5 +1,5 @@
 import { KubeError } from '../../src/kube/errors.ts'
-import type { HttpRequest, KubeHttp } from '../../src/kube/http.ts'
+import type { HttpRequest, HttpResponse, KubeHttp } from '../../src/kube/http.ts'
 
 export interface KubeObject {
   readonly apiVersion: string
@@ -19,6 +19,9 @@ interface ResourceList {
 const FIELD_MANAGER = 'gracewatch-demo'
 const GONE_WITHIN_MS = 120_000
 const ASK_EVERY_MS = 250
+/** An API server that restarts is back within this. */
+const PATIENCE_MS = 30_000
+const RETRY_MS = 1_000
 
 /** Objects of any kind, their paths found by discovery. */
 export class Objects {
@@ -42,8 +45,21 @@ export class Objects {
     return `${base}${space}/${found.name}/${metadata.name}`
   }
 
+  /** Tries again for a while where the same call may succeed later: every call of the demo may be made twice. */
+  async request(request: HttpRequest): Promise<HttpResponse> {
+    const end = performance.now() + PATIENCE_MS
+    for (;;) {
+      try {
+        return await this.http.request(request)
+      } catch (error) {
+        if (!(error instanceof KubeError && error.retryable) || performance.now() > end) throw error
+        await pause(error.retryAfterMs ?? RETRY_MS)
+      }
+    }
+  }
+
   async read<T>(path: string, query?: HttpRequest['query']): Promise<T> {
-    return (await this.http.request({ method: 'GET', path, ...(query === undefined ? {} : { query }) })).json<T>()
+    return (await this.request({ method: 'GET', path, ...(query === undefined ? {} : { query }) })).json<T>()
   }
 
   /** The same, or undefined where the API server knows no such thing. */
@@ -59,12 +75,12 @@ export class Objects {
     const path = await this.pathOf(object)
     const query = { fieldManager: FIELD_MANAGER, force: true }
     const contentType = 'application/apply-patch+yaml'
-    return (await this.http.request({ method: 'PATCH', path, query, contentType, body: object })).json<T>()
+    return (await this.request({ method: 'PATCH', path, query, contentType, body: object })).json<T>()
   }
 
   /** One that is gone already counts as deleted. */
   async delete(path: string, query?: HttpRequest['query']): Promise<void> {
-    await unlessNotFound(this.http.request({ method: 'DELETE', path, ...(query === undefined ? {} : { query }) }))
+    await unlessNotFound(this.request({ method: 'DELETE', path, ...(query === undefined ? {} : { query }) }))
   }
 
   /** Resolves once nothing answers at the path any more. */

@@ -38,7 +38,7 @@ export async function runExperiment(
 export async function log({ objects, namespace }: Target, pod: string, tailLines = 20): Promise<string | undefined> {
   const path = `/api/v1/namespaces/${namespace}/pods/${pod}/log`
   try {
-    const answer = await objects.http.request({ method: 'GET', path, query: { tailLines }, accept: '*/*' })
+    const answer = await objects.request({ method: 'GET', path, query: { tailLines }, accept: '*/*' })
     return new TextDecoder().decode(answer.body)
   } catch (error) {
     // 400 while the container is being made.
