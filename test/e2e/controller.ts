@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { promisify } from 'node:util'
+import { API_SERVICE_ADDRESS, PORTS } from '../cluster/layout.ts'
 import type { Raw } from './api.ts'
 import type { World } from './world.ts'
 
@@ -9,7 +10,6 @@ export const SYSTEM = 'gracewatch-system'
 const DEPLOYMENT = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/gracewatch-controller`
 const REPLICAS = 2
 const TABLE = 'gracewatch_e2e'
-const API_PORT = 6443
 
 const run = promisify(execFile)
 
@@ -59,17 +59,18 @@ export class Controller {
     throw new Error("the controller's Deployment was not rolled out in 2 minutes")
   }
 
-  /** Resets every connection from the replicas to the API server, and every new one, until `mend`. */
+  /** Breaks every connection of the replicas to the API server, and refuses every new one until `mend`. */
   async cut(): Promise<void> {
     const addresses = this.#pods().map(({ status }) => status.podIP)
     const rules = [
       `add table inet ${TABLE}`,
       `add chain inet ${TABLE} input { type filter hook input priority 0; }`,
-      `add rule inet ${TABLE} input ip saddr { ${addresses.join(', ')} } tcp dport ${API_PORT} reject with tcp reset`,
-      `add chain inet ${TABLE} output { type filter hook output priority 0; }`,
-      `add rule inet ${TABLE} output ip daddr { ${addresses.join(', ')} } tcp sport ${API_PORT} reject with tcp reset`,
+      `add rule inet ${TABLE} input ip saddr { ${addresses.join(', ')} } tcp dport ${PORTS.apiServer} reject with tcp reset`,
     ]
     await run('nft', [rules.join('; ')])
+    // Destroyed, not only blocked: what waits in the sockets of a blocked connection still arrives when it is let through.
+    for (const pid of this.pids())
+      await run('nsenter', ['--target', String(pid), '--net', 'ss', '--kill', 'dst', API_SERVICE_ADDRESS])
   }
 
   async mend(): Promise<void> {

@@ -38,7 +38,7 @@ export interface Expectation {
   readonly containers: Readonly<Record<string, ExpectedContainer>>
   /** Marks that are true but of which the API left no evidence, each as `Mark` or `Mark/container`. */
   readonly mayMiss?: readonly (MarkType | `${MarkType}/${string}`)[]
-  /** `Kind/name`, where the name is a prefix. */
+  /** `Kind/name`, where the name is a prefix; without it the pod is its own. Unknown: only Events were left, which name no owner. */
   readonly workload?: string
   /** Where the record stands; the pod's own namespace unless that is being deleted. */
   readonly ownNamespace?: true

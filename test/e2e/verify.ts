@@ -146,7 +146,7 @@ function headProblems(record: PodTermination, truth: Truth, expected: Expectatio
   want('pod.namespace', record.pod.namespace, truth.pod.namespace)
   want('pod.name', record.pod.name, truth.pod.name)
   const { kind, name } = record.pod.workload ?? {}
-  const workload = `${kind}/${name}`
+  const workload = kind === undefined ? 'Unknown' : `${kind}/${name}`
   if (expected.workload !== undefined && !workload.startsWith(expected.workload)) {
     problems.push(`workload is ${workload}, not ${expected.workload}`)
   }
