@@ -64,8 +64,8 @@ export interface ContainerContext {
   readonly restartPolicy: string
   /** When the last version of the pod arrived, on the node's clock at the latest. */
   readonly lastSeen: Micros
-  /** Ends of those containers that must have ended before this one gets its signal (sidecars only). */
-  readonly waitsFor: readonly Interval[]
+  /** Ends of those containers that must have ended before this one gets its signal (sidecars only); undefined: not known. */
+  readonly waitsFor: readonly (Interval | undefined)[]
 }
 
 /** Numbers of the signals that images use as STOPSIGNAL, for 128 + n. */
@@ -102,7 +102,7 @@ interface Hook {
   /** It ended, if it did, within these. */
   readonly ended: Interval | undefined
   readonly result: 'Succeeded' | 'Failed' | 'Overran' | 'Unknown'
-  /** StopContainer came no earlier than this, and no later than that. */
+  /** StopContainer came no earlier than this, and by that time, if the container was there for it. */
   readonly stopNotBefore: Micros
   readonly stopBy: Micros
   /** The hook is known not to have ended the container itself. */
@@ -131,10 +131,11 @@ function hookOf(
   const start = killings[0]?.earliest ?? context.notBefore
   // A kubelet that restarts, or tries again, runs the hook once more: what ends it belongs to the last run that began before.
   const last = runOf(killings, failedAt)
-  const startBy = last?.latest ?? Number.POSITIVE_INFINITY
-  const overBy = startBy + (last === undefined ? 0 : Math.max(graceAt(last, context), 1) * SECOND)
+  // It turns to all containers at once, so the Killing of another one is near where that of this one is lost.
+  const startBy = (last ?? context.events.firstKilling)?.latest ?? context.startBy
+  const overBy = startBy + (last === undefined ? Math.max(context.grace.high, 1) : Math.max(graceAt(last, context), 1)) * SECOND
   if (preStop === undefined) {
-    const stopBy = killings[0]?.latest ?? Number.POSITIVE_INFINITY
+    const stopBy = killings[0]?.latest ?? startBy
     return { ended: undefined, result: 'Unknown', stopNotBefore: start, stopBy, outlived: true }
   }
 
@@ -153,7 +154,7 @@ function hookOf(
     return { ...known, ended: interval(over, latest, last.at + sleep + 2000), result: 'Succeeded' }
   }
 
-  const outlived = forced || (exit !== undefined && exit.earliest >= overBy)
+  const outlived = forced || (exit !== undefined && last !== undefined && exit.earliest >= overBy)
   if (failedAt !== undefined && last !== undefined && overranByReport(killings, failedAt, context)) {
     // The kubelet waits for the hook to the end of the grace period. An exec hook dies with its container then, which is reported as
     // its failure; one that ends well in the last 2 s is not reported at all, and so not told from one that had been in time.
@@ -172,7 +173,7 @@ function hookOf(
       ended: interval(last?.earliest ?? context.notBefore, failedAt.latest, failedAt.at),
       result: 'Failed',
       stopNotBefore: start,
-      stopBy: overBy,
+      stopBy: failedAt.latest,
       outlived: forced || exit === undefined || exit.earliest >= failedAt.latest,
     }
   }
@@ -222,29 +223,31 @@ function ranOutOfGrace(
 /** A sidecar waits for its turn, but no longer than the grace period. */
 function turnOf(container: ContainerHistory, hook: Hook, killings: readonly Interval[], context: ContainerContext): Hook {
   if (container.spec.role !== 'Sidecar') return hook
-  const [first] = killings
   const last = killings.at(-1)
-  const over = (first?.earliest ?? context.notBefore) + Math.max(context.grace.low, 1) * SECOND
+  const over = (killings[0]?.earliest ?? context.notBefore) + Math.max(context.grace.low, 1) * SECOND
   const overBy = last === undefined ? Number.POSITIVE_INFINITY : last.latest + Math.max(graceAt(last, context), 1) * SECOND
-  const turn = Math.max(Number.NEGATIVE_INFINITY, ...context.waitsFor.map(({ earliest }) => earliest))
+  const turn = Math.max(...context.waitsFor.map((end) => end?.earliest ?? Number.NEGATIVE_INFINITY))
+  const turnBy = Math.max(...context.waitsFor.map((end) => end?.latest ?? Number.POSITIVE_INFINITY))
   return {
     ...hook,
     stopNotBefore: Math.max(hook.stopNotBefore, Math.min(turn, over)),
-    stopBy: Math.max(hook.stopBy, overBy),
+    stopBy: Math.max(hook.stopBy, Math.min(turnBy, overBy)),
   }
 }
 
 /**
  * Whether the stop signal is known to have been sent to a container that its hook did not end. It is by the latest time that the
- * rules leave for it; before that only an end that looks like one by a signal tells. (An exit within the second of the Killing Event
- * may lie before it: the kubelet stops what its cache still believes to run.)
+ * rules leave for it; where the clocks leave that open, only an end that looks like one by a signal tells. (An exit within the second
+ * of the Killing Event may lie before it: the kubelet stops what its cache still believes to run.)
+ *
+ * @param turned the kubelet is known to have turned to this container: without its Killing Event it may not have been there any more
  */
-function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean, turnedTo: Micros): boolean {
+function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean, turned: boolean): boolean {
   if (exit === undefined || !hook.outlived) return false
-  return exit.earliest > hook.stopBy || (plausible && exit.latest >= Math.max(hook.stopNotBefore, turnedTo))
+  return (turned && exit.earliest > hook.stopBy) || (plausible && exit.latest >= hook.stopBy)
 }
 
-function outcomeOf(container: ContainerHistory, forced: boolean, signalled: boolean): Outcome {
+function outcomeOf(container: ContainerHistory, forced: boolean, signalled: 'Yes' | 'No' | 'Maybe'): Outcome {
   const { status, started } = container
   const ended = status?.terminated ?? (status?.waiting !== undefined ? status.lastTerminated : undefined)
   if (!started)
@@ -255,7 +258,7 @@ function outcomeOf(container: ContainerHistory, forced: boolean, signalled: bool
   if (ended.exitCode === 255 && ended.reason === 'Unknown') return 'Lost'
   if (forced) return 'ForcedKill'
   if (ended.exitCode === 0) return 'Graceful'
-  if (signalled) return 'Signalled'
+  if (signalled !== 'No') return signalled === 'Yes' ? 'Signalled' : 'Unknown'
   if (ended.reason === 'OOMKilled') return 'OOMKilled'
   // SIGKILL from somewhere, or a program that exits 137: only the kernel can tell.
   if (ended.exitCode === 137) return 'Unknown'
@@ -283,16 +286,17 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
   const overran = spec.preStop !== undefined && overranByReport(killings, preStopFailedAt, context)
   const forced = running && known && code === 137 && ranOutOfGrace(container, raw, killings, overran, context)
-  // It turns to all containers at once. One that it has no Killing Event for was no longer there, or the Event was lost.
-  const turnedTo = (killing ?? context.events.firstKilling)?.earliest ?? context.notBefore
   const signalCode = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
   const plausible = signalCode || (code === 0 && alwaysRuns)
   const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
   const hook = turnOf(container, ofHook, killings, context)
   const { stopNotBefore } = hook
-  /** A hook can send PID 1 the same signal; what ended before either could not have come of them. */
-  const diedOfSignal = signalCode && (raw === undefined || raw.latest >= turnedTo)
-  const stopped = running && known && (forced || signalFollows(raw, hook, plausible, turnedTo))
+  // A hook can send PID 1 the same signal; what ended before either could not have come of them.
+  const before =
+    raw !== undefined && raw.latest < (killing ?? context.events.firstKilling ?? { earliest: context.notBefore }).earliest
+  const after = killing !== undefined || raw === undefined || raw.latest >= ofHook.stopBy
+  const signalled = !signalCode || before ? 'No' : after ? 'Yes' : 'Maybe'
+  const stopped = running && known && (forced || signalFollows(raw, hook, plausible, killing !== undefined))
 
   let kill: Interval | undefined
   let exit = raw
@@ -306,7 +310,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   if (raw !== undefined && stopped) {
     // Without a hook the timer of the kill is the grace period itself; with one, what it left, and 2 s at least.
     const timer = spec.preStop === undefined && spec.role !== 'Sidecar' ? whole : MINIMUM_STOP
-    const guess = direct ? Math.max(stopNotBefore, began) : lateKill ? began + whole : undefined
+    const ruled = killing === undefined ? Math.max(stopNotBefore, began) : Math.max(stopNotBefore, hook.stopBy)
+    const guess = direct ? ruled : lateKill ? began + whole : undefined
     stop = interval(
       stopNotBefore,
       forced ? raw.latest - timer : raw.latest,
@@ -344,7 +349,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
 
   // Which process the kernel took is not said: the exit code may be a shell's word for its child. So no Kill mark.
   const oomKilled = known && terminated.reason === 'OOMKilled' && code === 137 && !forced
-  const outcome = outcomeOf(container, forced, diedOfSignal)
+  const outcome = outcomeOf(container, forced, signalled)
   const settled = context.over || terminated !== undefined
   const end: ContainerEnd = {
     name: spec.name,
@@ -365,7 +370,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
           stopSignal: {
             name: signalName,
             ...(stop === undefined ? {} : { at: formatTime(stop.at) }),
-            result: diedOfSignal && stop !== undefined ? ('Delivered' as const) : ('Unknown' as const),
+            result: signalled === 'Yes' && stop !== undefined ? ('Delivered' as const) : ('Unknown' as const),
           },
         }
       : {}),
@@ -397,10 +402,17 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     killing: running ? killing : undefined,
     stop,
     stopNotBefore: running ? stopNotBefore : undefined,
-    stopDirect: direct && hook.result !== 'Overran' && killing !== undefined,
+    stopDirect:
+      direct &&
+      hook.result !== 'Overran' &&
+      killings.length === 1 &&
+      (spec.preStop === undefined || context.grace.low === context.grace.high),
     kill,
     exit,
     missing,
-    preStopFailedAfter: run === undefined || preStopFailedAt === undefined ? undefined : preStopFailedAt.at - run.at,
+    preStopFailedAfter:
+      run === undefined || preStopFailedAt === undefined || run.latest - run.earliest > SECOND / 2
+        ? undefined
+        : Math.max(0, preStopFailedAt.at - run.at),
   }
 }

@@ -354,16 +354,23 @@ function toMark(entry: Entry): Mark {
 
 type Context = Omit<Parameters<typeof endOfContainer>[1], 'waitsFor'>
 
-/** Sidecars end after all others, the last one started first; so each waits for those that must have ended before it. */
+/**
+ * A sidecar waits for the main containers and for the sidecar that was started next (pkg/kubelet/kuberuntime,
+ * kuberuntime_termination_order.go), which did the same; one that does not run is waited for by nobody.
+ */
 function ends(histories: ReturnType<typeof containerHistories>, context: Context): ContainerResult[] {
   const results = new Map<string, ContainerResult>()
   const others = histories.filter(({ spec }) => spec.role !== 'Sidecar')
   for (const container of others) results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [] }))
-  const waits = others.filter(({ spec }) => spec.role === 'Main').flatMap(({ spec }) => results.get(spec.name)?.exit ?? [])
+  const endOf = (container: (typeof histories)[number] | undefined): (Interval | undefined)[] => {
+    const result = container === undefined ? undefined : results.get(container.spec.name)
+    return result?.stopNotBefore === undefined ? [] : [result.exit]
+  }
+  const mains = others.filter(({ spec }) => spec.role === 'Main').flatMap(endOf)
+  let next: (typeof histories)[number] | undefined
   for (const container of histories.filter(({ spec }) => spec.role === 'Sidecar').reverse()) {
-    const result = endOfContainer(container, { ...context, waitsFor: [...waits] })
-    results.set(container.spec.name, result)
-    if (result.exit !== undefined) waits.push(result.exit)
+    results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [...mains, ...endOf(next)] }))
+    next = container
   }
   return histories.flatMap(({ spec }) => results.get(spec.name) ?? [])
 }

@@ -26,7 +26,8 @@ export function firstOccurrence(event: EventSnapshot): Interval | undefined {
 /** When the version of the Event that is at hand was last patched: one second wide, where it counts more than one occurrence. */
 function lastOccurrence(event: EventSnapshot): Interval | undefined {
   const last = parseTime(event.lastTimestamp)
-  return last === undefined ? firstOccurrence(event) : interval(last, last + SECOND)
+  const first = firstOccurrence(event)
+  return last === undefined ? first : interval(Math.max(last, first?.earliest ?? last), last + SECOND)
 }
 
 const text = (event: EventSnapshot): string =>
