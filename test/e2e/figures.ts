@@ -31,6 +31,7 @@ function kindOf(mark: MarkType, container: string | undefined, pod: PodResult): 
   const handler = real.preStop?.handler
   if (mark === 'StopSignal') {
     if (real.role === 'Sidecar') return 'StopSignal (sidecar)'
+    if (!pod.killing.includes(real.name)) return 'StopSignal (no Killing event arrived)'
     return handler === undefined || handler === 'Sleep' ? 'StopSignal (no hook, sleep hook)' : 'StopSignal (other hooks)'
   }
   if (mark !== 'Kill' && mark !== 'ContainerExited') return mark

@@ -26,6 +26,8 @@ export interface PodResult {
   readonly delay?: Micros
   /** Versions of the record that the API server showed. */
   readonly writes: number
+  /** Containers whose Killing Event the test's own watch saw: the kubelet drops Events, and a namespace may refuse them. */
+  readonly killing: readonly string[]
 }
 
 export interface ScenarioResult {
@@ -95,7 +97,7 @@ async function presence(stage: Stage, pod: Raw, expected: Expectation): Promise<
     observations.check()
     const state = lines().at(-1)?.object.state ?? 'absent'
     const truth = stage.world.truthOf(uid, stage.actionsOn(uid))
-    const result = { name, truth, record: undefined, marks: [], writes: lines().length }
+    const result = { name, truth, record: undefined, marks: [], writes: lines().length, killing: [] }
     return { problems: [`${error instanceof Error ? error.message : String(error)} (it is ${state})`], result }
   }
   const history = lines().map(({ object }) => object)
@@ -112,9 +114,16 @@ async function presence(stage: Stage, pod: Raw, expected: Expectation): Promise<
     record,
     marks,
     writes: versions.size,
+    killing: killingEvents(observations.events.get(uid) ?? []),
     ...(removed === undefined ? {} : { delay: complete.arrivedAt - removed }),
   }
   return { problems, result }
+}
+
+function killingEvents(lines: readonly Line[]): string[] {
+  return lines
+    .filter(({ object }) => object.reason === 'Killing')
+    .flatMap(({ object }) => /\{([^}]+)\}$/.exec(object.involvedObject.fieldPath ?? '')?.[1] ?? [])
 }
 
 /** Where the record stands and what its metadata says. */

@@ -3,7 +3,7 @@ import type { Raw } from '../api.ts'
 import type { ExpectedContainer, Scenario } from '../scenario.ts'
 
 const GRACEFUL: ExpectedContainer = { outcome: 'Graceful', stopSignal: ['Delivered', 'Unknown'], code: 0 }
-const POLITE = { ON_TERM: 'exit', EXIT_AFTER_MS: 300 }
+const POLITE = { ON_TERM: 'exit' }
 
 /** On the only node: the controller has to stand it, or it would have to go as well. */
 const TAINT = 'gracewatch-e2e/out'

@@ -65,8 +65,8 @@ export const deletes: readonly Scenario[] = [
     act: async (stage) => {
       const { manifests } = stage
       const during = manifests.program('app', { ON_TERM: 'ignore', EAT_ON_TERM: 1, EXIT_AFTER_MS: 1200 }, SMALL)
-      const before = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 200 }, SMALL)
-      const child = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 200 }, SMALL)
+      const before = manifests.program('app', { ON_TERM: 'exit' }, SMALL)
+      const child = manifests.program('app', { ON_TERM: 'exit' }, SMALL)
       // The first run finds no mark of an earlier one and eats; the second finds it.
       const eatOnce = `if ! [ -e /gracewatch-e2e/words/$POD_UID.ate ]; then touch /gracewatch-e2e/words/$POD_UID.ate; export EAT_AFTER_MS=1; fi; exec ${before.command.join(' ')}`
       const eatInChild = `EAT_AFTER_MS=1 ${child.command.join(' ')} & exec ${child.command.join(' ')}`

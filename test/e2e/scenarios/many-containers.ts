@@ -39,7 +39,7 @@ export const manyContainers: readonly Scenario[] = [
   {
     number: 17,
     title: 'three containers with different ends',
-    did: 'Of three containers one exits with 0 at SIGTERM, one with 143 after 1.5 s, one has no handler and is killed after 4 s.',
+    did: 'Of three containers one exits with 0 at SIGTERM, one has no handler and is killed after 4 s, one ends last: a preStop sleep of 3 s, then 143 after 1.2 s.',
     act: async (stage) => {
       const { manifests } = stage
       const pod = await stage.run(
@@ -47,7 +47,11 @@ export const manyContainers: readonly Scenario[] = [
           'app',
           [
             manifests.shell('zero', POLITE),
-            manifests.program('term', { ON_TERM: 'exit', EXIT_CODE: 143, EXIT_AFTER_MS: 1500 }),
+            manifests.program(
+              'term',
+              { ON_TERM: 'exit', EXIT_CODE: 143, EXIT_AFTER_MS: 1200 },
+              { lifecycle: { preStop: { sleep: { seconds: 3 } } } },
+            ),
             manifests.command('deaf', ['sleep', '3600']),
           ],
           { terminationGracePeriodSeconds: 4 },
@@ -60,10 +64,10 @@ export const manyContainers: readonly Scenario[] = [
         pod: /^app$/,
         cause: 'Deleted',
         outcome: 'ForcedKill',
-        warnings: ['GraceExhausted/deaf'],
+        warnings: ['GraceExhausted/deaf', 'GraceNearlyExhausted/term'],
         containers: {
           zero: GRACEFUL,
-          term: { outcome: 'Signalled', stopSignal: ['Delivered', 'Unknown'], code: 143 },
+          term: { outcome: 'Signalled', preStop: ['Succeeded', 'Unknown'], stopSignal: ['Delivered', 'Unknown'], code: 143 },
           deaf: FORCED,
         },
       },

@@ -23,7 +23,7 @@ export const stuck: readonly Scenario[] = [
     act: async (stage) => {
       const { cluster, observations } = stage.world
       const { manifests } = stage
-      const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })
+      const app = manifests.program('app', { ON_TERM: 'exit' })
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 3 }))
       await cluster.stopPart('kubelet')
       try {
@@ -53,7 +53,7 @@ export const stuck: readonly Scenario[] = [
     did: 'The pod has a finalizer: its container ends in time, but the object stays past its deadline, until the finalizer is removed.',
     act: async (stage) => {
       const { manifests } = stage
-      const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 300 })
+      const app = manifests.program('app', { ON_TERM: 'exit' })
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 3 }, { finalizers: [FINALIZER] }))
       await stage.delete(pod)
       await stage.recordState(pod, 'Overdue', 30)
