@@ -79,7 +79,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
     graceSeconds: 10,
     check: (record) => [
       outcomeIs(record, 'ForcedKill'),
-      finds(record, 'GraceExhausted', 'did not end after SIGTERM', 'Look at what PID 1 of the container is'),
+      finds(record, 'GraceExhausted', 'did not end after SIGTERM', 'Look at what PID 1'),
     ],
   },
   {

@@ -104,6 +104,7 @@ export function belongsTo(record: PodTermination, kind: string, name: string): C
 
 /** The Service had taken the pod out before the stop signal came. */
 export function leftBeforeSignal(record: PodTermination, service: string): Check {
-  const found = record.endpoints?.find((endpoint) => endpoint.service === service)?.readyAtStopSignal ?? 'missing'
-  return check(found === 'False', `Service ${service} still had it at SIGTERM: ${found}`, 'False')
+  const found = record.endpoints?.find((endpoint) => endpoint.service === service)?.readyAtStopSignal
+  if (found === 'False') return { ok: true, words: `out of Service ${service} before SIGTERM` }
+  return check(false, `ready in Service ${service} at SIGTERM: ${found ?? 'missing'}`, 'False')
 }
