@@ -30,6 +30,8 @@ export interface Milestone {
 /** From when on, by these bounds, the Service sent new traffic to the pod or not. */
 interface Turn {
   readonly ready: boolean
+  /** By the order of versions it came after the stop signal, whatever the intervals leave open. */
+  readonly afterStop: boolean
   readonly earliest: Micros
   readonly latest: Micros
 }
@@ -65,6 +67,7 @@ function service(
   notBefore: Micros,
   deletion: string | undefined,
   stop: Interval | undefined,
+  signalledBy: string | undefined,
   gaps: readonly GapFact[],
   clocks: Clocks,
 ): ServiceResult | undefined {
@@ -86,6 +89,7 @@ function service(
     if (!seen || before.ready !== now.ready) {
       turns.push({
         ready: now.ready,
+        afterStop: during && signalledBy !== undefined && compareVersions(fact.sliceVersion, signalledBy) > 0,
         earliest: during ? earliest : Number.NEGATIVE_INFINITY,
         latest: during ? fact.arrivedAt : notBefore,
       })
@@ -131,8 +135,9 @@ function service(
 /** Before the first of them nothing is known; a state that nobody saw change may have changed and changed back in a gap. */
 function readyAt(signal: Interval, turns: readonly Turn[], gaps: readonly GapFact[]): 'True' | 'False' | 'Unknown' {
   if (gaps.some(({ from, to }) => from <= signal.latest && to >= signal.earliest)) return 'Unknown'
-  if (turns.some(({ earliest, latest }) => earliest <= signal.latest && latest >= signal.earliest)) return 'Unknown'
-  const last = turns.findLast(({ latest }) => latest < signal.earliest)
+  if (turns.some(({ earliest, latest, afterStop }) => !afterStop && earliest <= signal.latest && latest >= signal.earliest))
+    return 'Unknown'
+  const last = turns.findLast(({ latest, afterStop }) => !afterStop && latest < signal.earliest)
   return last === undefined ? 'Unknown' : last.ready ? 'True' : 'False'
 }
 
@@ -140,6 +145,7 @@ function readyAt(signal: Interval, turns: readonly Turn[], gaps: readonly GapFac
  * @param notBefore start of the termination, on the recorder's clock
  * @param deletion resourceVersion that the delete made, where it was seen: what a slice said before is no part of the termination
  * @param stop stop signal of the first main container that got one, on the node's clock
+ * @param signalledBy resourceVersion that reported an exit after that signal: a later version of a slice came after the signal, too
  * @param gaps when nobody watched EndpointSlices
  */
 export function endpointEnds(
@@ -148,6 +154,7 @@ export function endpointEnds(
   notBefore: Micros,
   deletion: string | undefined,
   stop: Interval | undefined,
+  signalledBy: string | undefined,
   gaps: readonly GapFact[],
   clocks: Clocks,
 ): ServiceResult[] {
@@ -155,5 +162,5 @@ export function endpointEnds(
   for (const fact of facts) services.set(fact.service, [...(services.get(fact.service) ?? []), fact])
   return [...services]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, list]) => service(name, list, milestones, notBefore, deletion, stop, gaps, clocks) ?? [])
+    .flatMap(([name, list]) => service(name, list, milestones, notBefore, deletion, stop, signalledBy, gaps, clocks) ?? [])
 }

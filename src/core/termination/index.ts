@@ -17,7 +17,7 @@ import { type ContainerContext, type ContainerResult, endOfContainer, MINIMUM_ST
 import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
-import { containerHistories, deletionFloor, gather, type History } from './history.ts'
+import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
@@ -103,6 +103,18 @@ function firstStop(containers: readonly ContainerResult[]): { stop: Interval; di
   const earliest = Math.min(first.stop.earliest, ...mains.flatMap(({ stopNotBefore }) => stopNotBefore ?? []))
   const latest = Math.min(...known.map(({ stop }) => stop.latest))
   return { stop: interval(earliest, latest, first.stop.at), direct: first.direct }
+}
+
+/** The first report of an exit of a main container that had got its stop signal: the first signal came before it. */
+function signalledBy(containers: readonly ContainerResult[], histories: readonly ContainerHistory[]): string | undefined {
+  return histories
+    .flatMap(({ terminatedIn }, index) => {
+      const result = containers[index]
+      return terminatedIn !== undefined && result?.end.role === 'Main' && result.stop !== undefined
+        ? [terminatedIn.pod.resourceVersion]
+        : []
+    })
+    .sort(compareVersions)[0]
 }
 
 function worst(ends: readonly ContainerEnd[]): Outcome {
@@ -226,6 +238,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     startEarliest,
     asked === undefined ? undefined : versionOf(asked).version,
     first?.stop,
+    signalledBy(containers, histories),
     history.gaps.filter(({ resource }) => resource === 'EndpointSlice'),
     clocks,
   )
