@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from './errors.ts'
 import type { Layout } from './layout.ts'
-import { kill, listProcesses, type ProcessId } from './processes.ts'
+import { kill, listProcesses, openFiles, type ProcessId } from './processes.ts'
 import { run, tryRun } from './run.ts'
 
 const TRACING = '/sys/kernel/tracing'
@@ -177,17 +177,10 @@ async function removeInstance(folder: string): Promise<boolean> {
 /** `node (pid 123)`, ... for every process with a file open below a folder. */
 function processesWithFilesBelow(folder: string): string[] {
   return listProcesses().flatMap(({ id, args }) => {
-    const targets = filesIn(`/proc/${id.pid}/fd`).map(linkTarget)
-    return targets.some((target) => target.startsWith(`${folder}/`)) ? [`${basename(args[0] ?? '')} (pid ${id.pid})`] : []
+    return openFiles(id.pid).some((target) => target.startsWith(`${folder}/`))
+      ? [`${basename(args[0] ?? '')} (pid ${id.pid})`]
+      : []
   })
-}
-
-function linkTarget(link: string): string {
-  try {
-    return readlinkSync(link)
-  } catch {
-    return ''
-  }
 }
 
 /** Sockets of shims that were killed. A path that the kernel no longer knows has no listener, whoever made it. */

@@ -107,6 +107,19 @@ describe('the lock', () => {
     expect(mine).toBe(true)
   })
 
+  it('waits for a holder that is stopped and cannot say who it is', async () => {
+    const name = `gracewatch-test ${folder}`
+    const other = await holder(name)
+    other.kill('SIGSTOP')
+    const { lines, progress } = heard()
+    const acquired = acquireLock(name, 'my command', progress)
+    await sleep(4_000)
+    expect(lines[0]).toMatch(/^the cluster is in use by ".*node .*the other command.*" \(pid \d+\)$/s)
+    expect(lines[0]).toContain(`(pid ${other.pid})`)
+    other.kill('SIGKILL')
+    await (await acquired).release()
+  })
+
   it('is shared with the processes below its holder', async () => {
     const name = `gracewatch-test ${folder}`
     const lock = await acquireLock(name, 'outer', silentProgress)

@@ -1,14 +1,17 @@
 import { once } from 'node:events'
-import { connect, createServer, type Server } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { codeOf } from './errors.ts'
-import { ancestry } from './processes.ts'
+import { ancestry, listProcesses, openFiles } from './processes.ts'
 import type { Progress } from './progress.ts'
 
 /** Who has the cluster to itself at the moment. */
 const holderSchema = z.object({ pid: z.number(), command: z.string() })
-export type Holder = z.infer<typeof holderSchema>
+type Holder = z.infer<typeof holderSchema>
+
+const HOLDER_ANSWERS_WITHIN_MS = 3_000
 
 export interface Lock {
   release(): Promise<void>
@@ -40,9 +43,14 @@ export async function acquireLock(name: string, command: string, progress: Progr
   }
 }
 
-/** The present holder, if there is one. */
+/** The present holder; undefined if there is none any more. One that is too busy to answer is looked up. */
 async function askHolder(path: string): Promise<Holder | undefined> {
   const socket = connect({ path })
+  let answered = true
+  socket.setTimeout(HOLDER_ANSWERS_WITHIN_MS, () => {
+    answered = false
+    socket.destroy()
+  })
   try {
     let text = ''
     socket.setEncoding('utf8')
@@ -50,17 +58,29 @@ async function askHolder(path: string): Promise<Holder | undefined> {
       text += chunk
       if (text.endsWith('\n')) break
     }
-    const parsed = holderSchema.safeParse(JSON.parse(text))
-    return parsed.success ? parsed.data : undefined
+    return holderSchema.parse(JSON.parse(text))
   } catch {
-    return undefined
+    return answered ? undefined : socketOwner(path)
   } finally {
     socket.destroy()
   }
 }
 
+/** Who listens on an abstract socket, by what the kernel tells of it. */
+function socketOwner(path: string): Holder | undefined {
+  // Num RefCount Protocol Flags Type St Inode Path, where an abstract path starts with @ and may hold spaces.
+  const lines = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+  const inodes = lines
+    .filter((fields) => fields.slice(7).join(' ') === `@${path.slice(1)}`)
+    .map((fields) => `socket:[${fields[6]}]`)
+  const owner = listProcesses().find(({ id }) => openFiles(id.pid).some((target) => inodes.includes(target)))
+  return owner && { pid: owner.id.pid, command: owner.args.join(' ') }
+}
+
 async function tryListen(path: string, holder: Holder): Promise<Lock | undefined> {
-  const connections = new Set<import('node:net').Socket>()
+  const connections = new Set<Socket>()
   const server: Server = createServer((socket) => {
     connections.add(socket)
     socket.unref()

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClusterError } from './errors.ts'
 
@@ -134,6 +134,22 @@ export function listProcesses(): Array<{ readonly id: ProcessId; readonly parent
       return []
     }
   })
+}
+
+/** What a process's file descriptors lead to: paths, `socket:[inode]`, ... */
+export function openFiles(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`
+  try {
+    return readdirSync(folder).flatMap((name) => {
+      try {
+        return [readlinkSync(`${folder}/${name}`)]
+      } catch {
+        return []
+      }
+    })
+  } catch {
+    return []
+  }
 }
 
 /** The pids from this process up to the first, this one included. */
