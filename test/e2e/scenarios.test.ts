@@ -41,9 +41,12 @@ afterAll(async () => {
       const whole = results.length === SCENARIOS.length && results.every(({ problems }) => problems.length === 0)
       if (whole && process.env.GRACEWATCH_E2E_DOCS === 'write') writePage(results, figures, world.cluster.version)
     }
-    await world?.stop()
   } finally {
-    await end()
+    try {
+      await world?.stop()
+    } finally {
+      await end()
+    }
   }
 }, 5 * MINUTES)
 

@@ -69,7 +69,12 @@ export class World {
       return found
     }
     const world = new World(cluster, { node: imageOf('node'), busybox: imageOf('busybox') })
-    await world.observations.start()
+    try {
+      await world.observations.start()
+    } catch (error) {
+      await world.stop().catch(() => undefined)
+      throw error
+    }
     return world
   }
 
@@ -80,15 +85,26 @@ export class World {
     await this.controller.ready()
   }
 
-  /** Removes what the scenarios made and waits until it is gone. */
+  /** Removes what the scenarios made and waits until it is gone; one step that fails keeps none of the others from its work. */
   async stop(): Promise<void> {
-    await Promise.all(this.#namespaces.map((name) => this.#removeNamespace(name)))
-    await this.observations.stop()
-    this.api.close()
-    await this.#runtime.stop()
-    await this.trace.stop()
-    this.clock.stop()
-    rmSync(this.folder, { recursive: true, force: true })
+    const failures: unknown[] = []
+    const steps: (() => unknown)[] = [
+      () => Promise.all(this.#namespaces.map((name) => this.#removeNamespace(name))),
+      () => this.observations.stop(),
+      () => this.api.close(),
+      () => this.#runtime.stop(),
+      () => this.trace.stop(),
+      () => this.clock.stop(),
+      () => rmSync(this.folder, { recursive: true, force: true }),
+    ]
+    for (const step of steps) {
+      try {
+        await step()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, `the test left things behind: ${failures.join('; ')}`)
   }
 
   async createNamespace(name: string): Promise<void> {

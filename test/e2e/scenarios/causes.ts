@@ -98,6 +98,8 @@ export const causes: readonly Scenario[] = [
         infos: ['EvidenceMissing'],
         containers: { app: GRACEFUL },
         ownNamespace: true,
+        // Without the Killing event an exit in that second could as well be the app's own.
+        mayMiss: ['StopSignal'],
       },
     ],
   },

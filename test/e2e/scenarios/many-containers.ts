@@ -95,7 +95,9 @@ export const manyContainers: readonly Scenario[] = [
         containers: Object.fromEntries(
           Array.from({ length: 12 }, (_, index) => [`c${String(index + 1).padStart(2, '0')}`, GRACEFUL]),
         ),
+        // The start of so many containers has used up what the kubelet may send about one pod: no Killing event comes.
         mayInform: ['EvidenceMissing'],
+        mayMiss: ['StopSignal'],
       },
     ],
   },
