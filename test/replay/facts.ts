@@ -12,8 +12,16 @@ const RELIST: Micros = 5 * MILLISECOND
 /** As the reflector has it: a line that arrives answers for the time up to a second before, since the server can be that slow. */
 const SERVER_LAG: Micros = SECOND
 
-/** What the recorder has learnt of the API server's clock by its answers; the fixtures' clocks are one, so this is true of them. */
-export const API_CLOCK: Fact = { type: 'Clock', clock: 'APIServer', earliest: -300 * MILLISECOND, latest: 300 * MILLISECOND }
+/**
+ * What the recorder has learnt of the other clocks by the API server's answers and by earlier terminations on the node. The clocks
+ * of the fixtures are one, so this is true of them.
+ */
+export const CLOCKS: readonly Fact[] = (['APIServer', 'Node'] as const).map((clock) => ({
+  type: 'Clock',
+  clock,
+  earliest: -300 * MILLISECOND,
+  latest: 300 * MILLISECOND,
+}))
 
 /** Turns the lines of one fixture into facts as the product does: its decoders, and its reading of EndpointSlices. */
 class Replay {

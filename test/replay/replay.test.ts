@@ -8,7 +8,7 @@ import { SECOND } from '../../src/core/time.ts'
 import type { Expectation } from '../e2e/scenario.ts'
 import { SCENARIOS } from '../e2e/scenarios/index.ts'
 import { verify, verifyMarks } from '../e2e/verify.ts'
-import { API_CLOCK, factsByLine, factsWithGap } from './facts.ts'
+import { CLOCKS, factsByLine, factsWithGap } from './facts.ts'
 import { type Fixture, readFixtures } from './fixture.ts'
 
 const AFTER = 5 * SECOND
@@ -43,7 +43,7 @@ describe.each(readFixtures().map((fixture) => [fixture.name, fixture] as const))
   }
 
   it('gives the right record', () => {
-    const record = podTerminationSchema.parse(assemble([...facts, API_CLOCK], now))
+    const record = podTerminationSchema.parse(assemble([...facts, ...CLOCKS], now))
     const { problems } = verify(record, fixture.truth, expected)
     problems.push(...(expected.also?.(record, fixture.truth, history()) ?? []))
     expect(problems).toEqual([])

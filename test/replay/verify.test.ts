@@ -5,11 +5,11 @@ import { assemble } from '../../src/core/termination/index.ts'
 import { formatTime, parseTime, SECOND } from '../../src/core/time.ts'
 import { SCENARIOS } from '../e2e/scenarios/index.ts'
 import { verify } from '../e2e/verify.ts'
-import { API_CLOCK, factsByLine } from './facts.ts'
+import { CLOCKS, factsByLine } from './facts.ts'
 import { type Fixture, readFixtures } from './fixture.ts'
 
 function rightRecord(fixture: Fixture): PodTermination {
-  const record = assemble([...factsByLine(fixture).flat(), API_CLOCK], (fixture.lines.at(-1)?.arrivedAt ?? 0) + SECOND)
+  const record = assemble([...factsByLine(fixture).flat(), ...CLOCKS], (fixture.lines.at(-1)?.arrivedAt ?? 0) + SECOND)
   if (record === undefined) throw new Error(`${fixture.name} gives no record`)
   return { ...record, pod: { ...record.pod, workload: { kind: 'Pod', name: fixture.truth.pod.name } } }
 }
