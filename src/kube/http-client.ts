@@ -1,252 +1,67 @@
-/** KubeHttp over undici: one pool of HTTP/1.1 connections, a deadline on every call, credentials that are read again when they age. */
+/** KubeHttp over undici: one pool of HTTP/1.1 connections, through a proxy where there is one. */
 import type { Readable } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher, ProxyAgent } from 'undici'
-import type { Micros } from '../core/time.ts'
-import type { RecorderClock } from './clock.ts'
-import { KubeError } from './errors.ts'
-import { fromResponse, fromThrown } from './failures.ts'
-import type { HttpRequest, HttpResponse, HttpStream, KubeHttp, ResponseObservation } from './http.ts'
-import { Slots } from './slots.ts'
+import {
+  ApiHttp,
+  CONNECT_TIMEOUT_MS,
+  type HttpClientOptions,
+  KEEP_ALIVE_MS,
+  TCP_KEEP_ALIVE_MS,
+  type Transport,
+  type TransportOptions,
+  type TransportRequest,
+  type TransportResponse,
+} from './api-http.ts'
 
-/** What node:tls takes. Never changed in place: another object means other connections. */
-export interface TlsMaterial {
-  readonly ca?: string | Buffer
-  readonly cert?: string | Buffer
-  readonly key?: string | Buffer
-  readonly pfx?: string | Buffer
-  readonly passphrase?: string
-  readonly servername?: string
-  readonly rejectUnauthorized?: boolean
-}
+export type { Credentials, HttpClientOptions, TlsMaterial } from './api-http.ts'
 
-/** Never changed in place either: the same object after a 401 means that there is nothing else to try. */
-export interface Credentials {
-  readonly headers: Readonly<Record<string, string>>
-  readonly tls: TlsMaterial
-}
-
-export interface HttpClientOptions {
-  /** Such as https://10.96.0.1:443, with a path where the API server stands behind one. */
-  readonly server: string
-  /** Asked before every call. `rejected`: the API server answered 401 to what was given last. */
-  readonly credentials: (rejected: boolean) => Promise<Credentials>
-  readonly clock: RecorderClock
-  readonly userAgent: string
-  /** URL of an http, https or socks5 proxy. */
-  readonly proxy?: string | undefined
-  /** All connections; of these, how many can be streams. Default 16 and 10: however many watches there are, calls get through. */
-  readonly maxConnections?: number
-  readonly maxStreams?: number
-}
-
-const DEFAULT_TIMEOUT_MS = 15_000
-const CONNECT_TIMEOUT_MS = 10_000
-/** Below the 90 s after which an API server closes an idle connection (apiserver, pkg/server/secure_serving.go). */
-const KEEP_ALIVE_MS = 60_000
-const TCP_KEEP_ALIVE_MS = 30_000
-const MAX_BODY = 64 * 1024 * 1024
-const MAX_ERROR_BODY = 64 * 1024
-
-interface Answer {
-  readonly status: number
-  readonly headers: ReadonlyMap<string, string>
-  readonly body: Readable
-  readonly sentAt: Micros
-  readonly receivedAt: Micros
-}
-
-/** One call under way. */
-interface Call {
-  readonly name: string
-  readonly verb: string
-  /** Aborted with a KubeError: by the caller, the deadline, or the end of the client. */
-  readonly controller: AbortController
-  readonly startedMs: number
-  answer?: Answer
-  release(): void
-}
-
-export class HttpClient implements KubeHttp {
-  readonly #options: HttpClientOptions
-  readonly #origin: string
-  readonly #prefix: string
-  readonly #streams: Slots
-  readonly #observers = new Set<(observation: ResponseObservation) => void>()
-  readonly #calls = new Set<Call>()
-  readonly #connecting = new Set<Readable>()
-  #tls: TlsMaterial | undefined
-  #dispatcher: Dispatcher | undefined
-  #closed = false
-
+export class HttpClient extends ApiHttp {
   constructor(options: HttpClientOptions) {
-    const url = new URL(options.server)
-    this.#options = options
-    this.#origin = url.origin
-    this.#prefix = url.pathname.replace(/\/+$/, '')
-    this.#streams = new Slots(options.maxStreams ?? 10)
+    super(options, (transport) => new UndiciTransport(transport))
   }
+}
 
-  async request(request: HttpRequest): Promise<HttpResponse> {
-    const call = this.#begin(request, request.method)
-    const deadline = startDeadline(call, request.timeoutMs)
-    try {
-      const answer = await this.#send(call, request)
-      const body = await collect(answer.body, MAX_BODY, call.name)
-      this.#observe(call, 'OK')
-      return {
-        status: answer.status,
-        headers: answer.headers,
-        sentAt: answer.sentAt,
-        receivedAt: answer.receivedAt,
-        body,
-        warnings: warningsOf(answer.headers),
-        // The caller names the type of this path's answer; decoders check what they read.
-        json: <T>() => parseJson(body, call.name) as T,
-      }
-    } catch (thrown) {
-      throw this.#failed(call, thrown)
-    } finally {
-      clearTimeout(deadline)
-      call.release()
+class UndiciTransport implements Transport {
+  readonly #dispatcher: Dispatcher
+  readonly #connecting = new Set<Readable>()
+
+  constructor({ tls, proxy, maxConnections }: TransportOptions) {
+    const pool = {
+      allowH2: false,
+      connections: maxConnections,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MS,
     }
+    const socket = { allowH2: false, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS, timeout: CONNECT_TIMEOUT_MS }
+    this.#dispatcher =
+      proxy === undefined
+        ? new Agent({ ...pool, connect: this.#tracked(buildConnector({ ...socket, ...tls })) })
+        : new ProxyAgent({ ...pool, uri: proxy, requestTls: { ...socket, ...tls }, proxyTls: socket })
   }
 
-  async stream(request: HttpRequest): Promise<HttpStream> {
-    const call = this.#begin(request, 'WATCH')
-    const deadline = startDeadline(call, request.timeoutMs)
-    let end = () => call.release()
-    try {
-      const giveBack = await this.#streams.take(call.controller.signal)
-      end = () => {
-        call.release()
-        giveBack()
-      }
-      const { body, status, headers, sentAt, receivedAt } = await this.#send(call, request)
-      this.#observe(call, 'OK')
-      let closed = false
-      return {
-        status,
-        headers,
-        sentAt,
-        receivedAt,
-        chunks: chunksOf(body, call, end, () => closed),
-        close() {
-          closed = true
-          body.destroy()
-          end()
-        },
-      }
-    } catch (thrown) {
-      end()
-      throw this.#failed(call, thrown)
-    } finally {
-      clearTimeout(deadline)
-    }
-  }
-
-  onResponse(observer: (observation: ResponseObservation) => void): () => void {
-    this.#observers.add(observer)
-    return () => this.#observers.delete(observer)
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    const reason = new KubeError('Aborted', 'the connection to the API server was closed')
-    for (const call of [...this.#calls]) call.controller.abort(reason)
-    for (const socket of this.#connecting) socket.destroy(reason)
-    await this.#dispatcher?.destroy(reason)
-  }
-
-  #begin(request: HttpRequest, verb: string): Call {
-    const controller = new AbortController()
-    const name = `${request.method} ${request.path}`
-    const { signal } = request
-    const abort = () => controller.abort(new KubeError('Aborted', `${name}: aborted`))
-    const call: Call = {
-      name,
-      verb,
-      controller,
-      startedMs: performance.now(),
-      release: () => {
-        signal?.removeEventListener('abort', abort)
-        this.#calls.delete(call)
-      },
-    }
-    this.#calls.add(call)
-    if (this.#closed || signal?.aborted) abort()
-    else signal?.addEventListener('abort', abort, { once: true })
-    return call
-  }
-
-  /** Resolves at the head of a good response; sends again, once, where the answer is 401 and there are other credentials. */
-  async #send(call: Call, request: HttpRequest): Promise<Answer> {
-    const { signal } = call.controller
-    const credentials = await unlessAborted(this.#options.credentials(false), signal)
-    let answer = await this.#attempt(call, request, credentials)
-    if (answer.status === 401) {
-      const renewed = await unlessAborted(this.#options.credentials(true), signal)
-      if (renewed !== credentials) {
-        await collectStart(answer.body)
-        answer = await this.#attempt(call, request, renewed)
-      }
-    }
-    if (answer.status < 300) return answer
-    throw fromResponse(call.name, answer.status, answer.headers, textOf(await collectStart(answer.body)))
-  }
-
-  async #attempt(call: Call, request: HttpRequest, credentials: Credentials): Promise<Answer> {
-    const { body } = request
-    const { signal } = call.controller
-    signal.throwIfAborted()
-    const connections = this.#connections(credentials.tls)
-    const sentAt = this.#options.clock.now()
-    const response = await connections.request({
-      origin: this.#origin,
-      path: `${this.#prefix}${request.path}${queryOf(request.query)}`,
-      method: request.method,
-      headers: {
-        accept: request.accept ?? 'application/json',
-        'user-agent': this.#options.userAgent,
-        ...(body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
-        ...credentials.headers,
-      },
-      body: body === undefined ? null : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+  async request({ origin, path, method, headers, body, signal }: TransportRequest): Promise<TransportResponse> {
+    const response = await this.#dispatcher.request({
+      origin,
+      path,
+      // undici's type lists the methods; KubeHttp's are among them.
+      method: method as Dispatcher.HttpMethod,
+      headers,
+      body: body ?? null,
       signal,
       // The deadline of the call and the reflector's watchdog stand for these.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
-    // An abort between head and first read has no other listener, and an unheard error ends the process.
-    response.body.on('error', () => {})
-    const receivedAt = this.#options.clock.now()
-    call.answer = {
-      status: response.statusCode,
-      headers: headersOf(response.headers),
-      body: response.body,
-      sentAt,
-      receivedAt,
-    }
-    return call.answer
+    return { status: response.statusCode, headers: response.headers, body: response.body }
   }
 
-  /** The pool for this TLS material. Connections made with older material finish what they carry and close then. */
-  #connections(tls: TlsMaterial): Dispatcher {
-    if (this.#dispatcher !== undefined && this.#tls === tls) return this.#dispatcher
-    this.#dispatcher?.close().catch(() => {})
-    this.#tls = tls
-    const pool = {
-      allowH2: false,
-      connections: this.#options.maxConnections ?? 16,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    }
-    const socket = { allowH2: false, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS, timeout: CONNECT_TIMEOUT_MS }
-    const { proxy } = this.#options
-    this.#dispatcher =
-      proxy === undefined
-        ? new Agent({ ...pool, connect: this.#tracked(buildConnector({ ...socket, ...tls })) })
-        : new ProxyAgent({ ...pool, uri: proxy, requestTls: { ...socket, ...tls }, proxyTls: socket })
-    return this.#dispatcher
+  retire(): void {
+    this.#dispatcher.close().catch(() => {})
+  }
+
+  async destroy(reason: Error): Promise<void> {
+    for (const socket of this.#connecting) socket.destroy(reason)
+    await this.#dispatcher.destroy(reason)
   }
 
   /** Knows the sockets that are still connecting, which destroying a pool does not reach. */
@@ -263,118 +78,4 @@ export class HttpClient implements KubeHttp {
       return socket
     }
   }
-
-  #failed(call: Call, thrown: unknown): KubeError {
-    const { signal } = call.controller
-    const error = signal.aborted && signal.reason instanceof KubeError ? signal.reason : fromThrown(call.name, thrown)
-    this.#observe(call, error.code)
-    return error
-  }
-
-  #observe(call: Call, code: ResponseObservation['code']): void {
-    if (this.#observers.size === 0) return
-    const { answer } = call
-    const text = answer?.headers.get('date')
-    const observation: ResponseObservation = {
-      verb: call.verb,
-      code,
-      seconds: (performance.now() - call.startedMs) / 1000,
-      ...(answer !== undefined && { status: answer.status }),
-      ...(answer !== undefined && text !== undefined && { date: { text, sentAt: answer.sentAt, receivedAt: answer.receivedAt } }),
-    }
-    for (const observer of this.#observers) observer(observation)
-  }
-}
-
-function startDeadline(call: Call, timeoutMs = DEFAULT_TIMEOUT_MS): NodeJS.Timeout {
-  return setTimeout(
-    () => call.controller.abort(new KubeError('Timeout', `${call.name}: no answer within ${timeoutMs / 1000} s`)),
-    timeoutMs,
-  )
-}
-
-async function* chunksOf(body: Readable, call: Call, end: () => void, isClosed: () => boolean): AsyncGenerator<Uint8Array> {
-  try {
-    // The body is read as bytes: nothing sets an encoding on it.
-    for await (const chunk of body as AsyncIterable<Uint8Array>) yield chunk
-  } catch (thrown) {
-    if (isClosed()) return
-    const { signal } = call.controller
-    throw signal.aborted && signal.reason instanceof KubeError ? signal.reason : fromThrown(call.name, thrown)
-  } finally {
-    end()
-  }
-}
-
-async function collect(body: Readable, max: number, name: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    size += chunk.length
-    if (size > max) throw new KubeError('BadResponse', `${name}: the answer is longer than ${max} bytes`)
-    chunks.push(chunk)
-  }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
-}
-
-/** The beginning of a body that is only read for its message; a longer one costs its connection. */
-async function collectStart(body: Readable): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > MAX_ERROR_BODY) break
-  }
-  return Buffer.concat(chunks)
-}
-
-/** Settles as the promise does, or rejects with the signal's reason if that comes first. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}
-
-function queryOf(query: HttpRequest['query']): string {
-  const parameters = new URLSearchParams()
-  for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined) parameters.set(name, String(value))
-  }
-  return parameters.size === 0 ? '' : `?${parameters}`
-}
-
-function headersOf(raw: Readonly<Record<string, string | string[] | undefined>>): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>()
-  for (const [name, value] of Object.entries(raw)) {
-    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value)
-  }
-  return headers
-}
-
-/** RFC 9110 (former 7234) warnings as the API server writes them: 299 - "text", several joined by commas. */
-function warningsOf(headers: ReadonlyMap<string, string>): string[] {
-  const warnings: string[] = []
-  for (const match of (headers.get('warning') ?? '').matchAll(/\d{3} \S+ "((?:[^"\\]|\\.)*)"/g)) {
-    warnings.push((match[1] ?? '').replace(/\\(.)/g, '$1'))
-  }
-  return warnings
-}
-
-function parseJson(body: Uint8Array, name: string): unknown {
-  try {
-    return JSON.parse(textOf(body))
-  } catch (cause) {
-    throw new KubeError('BadResponse', `${name}: the answer is no JSON`, { cause })
-  }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }

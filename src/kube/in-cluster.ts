@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
+import type { Credentials, TlsMaterial } from './api-http.ts'
 import { KubeError } from './errors.ts'
-import type { Credentials, TlsMaterial } from './http-client.ts'
 
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** The kubelet rotates tokens long before they expire; client-go reads them again after a minute as well. */

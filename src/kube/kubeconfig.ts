@@ -1,9 +1,9 @@
 /** A kubeconfig's server and credentials, read by the Kubernetes client with every kind of authentication that it knows. */
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node'
+import type { Credentials, TlsMaterial } from './api-http.ts'
 import { KubeError } from './errors.ts'
 import { oneLine } from './failures.ts'
-import type { Credentials, TlsMaterial } from './http-client.ts'
 
 export interface KubeconfigSource {
   /** A file; without it $KUBECONFIG (which may name several) or ~/.kube/config. */
