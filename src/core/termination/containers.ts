@@ -53,6 +53,8 @@ export interface ContainerContext {
   /** Best estimate of its start, and the latest; positive infinity where that is not known. */
   readonly startAt: Micros
   readonly startBy: Micros
+  /** When the kubelet is known to have taken the deletion in: the arrival, as an interval; undefined where it did not say so. */
+  readonly acknowledged: Interval | undefined
   /** Smallest and largest grace period that the kubelet may have had in hand, in seconds; loweredBy: from then on the smallest. */
   readonly grace: { readonly low: number; readonly high: number; readonly loweredBy?: Micros }
   /** Somebody asked for the deletion: its first sight shows what ran then. */
@@ -185,6 +187,21 @@ function hookOf(
   return unknown
 }
 
+/** The kubelet's Killing Events follow its first status at once, where nothing is slow. */
+const TURN_LATENCY: Micros = 250_000
+
+/**
+ * The kubelet had taken the deletion in long before the first Killing Event: then that one is of a later run (a restart, or a retry),
+ * and the Event of the first was lost.
+ */
+function runsOf(killings: readonly Interval[], context: ContainerContext): readonly Interval[] {
+  const [first] = killings
+  const { acknowledged, notBefore, startAt } = context
+  // By the best estimate: where it is wrong the bounds are only wider than they have to be.
+  if (first === undefined || acknowledged === undefined || first.earliest <= acknowledged.at + TURN_LATENCY) return killings
+  return [interval(notBefore, Math.min(acknowledged.latest, first.latest), startAt), ...killings]
+}
+
 /** The run of the hook, or of the stop, that `at` belongs to: the last that began before. */
 const runOf = (killings: readonly Interval[], at: Interval | undefined): Interval | undefined =>
   killings.findLast(({ earliest }) => at === undefined || earliest <= at.latest)
@@ -217,7 +234,7 @@ function ranOutOfGrace(
 ): boolean {
   if (exit === undefined) return false
   if (killings.length === 0) return exit.latest >= due(container, context.startBy, context.grace.high, false)
-  return killings.some((killing) => exit.latest >= due(container, killing.earliest, graceAt(killing, context), overran))
+  return killings.some((killing) => exit.latest >= due(container, killing.latest, graceAt(killing, context), overran))
 }
 
 /** A sidecar waits for its turn, but no longer than the grace period. */
@@ -225,7 +242,9 @@ function turnOf(container: ContainerHistory, hook: Hook, killings: readonly Inte
   if (container.spec.role !== 'Sidecar') return hook
   const last = killings.at(-1)
   const over = (killings[0]?.earliest ?? context.notBefore) + Math.max(context.grace.low, 1) * SECOND
-  const overBy = last === undefined ? Number.POSITIVE_INFINITY : last.latest + Math.max(graceAt(last, context), 1) * SECOND
+  // What its hook took is counted in whole seconds, so the rest of a second comes on top.
+  const rest = container.spec.preStop === undefined ? 0 : SECOND
+  const overBy = last === undefined ? Number.POSITIVE_INFINITY : last.latest + Math.max(graceAt(last, context), 1) * SECOND + rest
   const turn = Math.max(...context.waitsFor.map((end) => end?.earliest ?? Number.NEGATIVE_INFINITY))
   const turnBy = Math.max(...context.waitsFor.map((end) => end?.latest ?? Number.POSITIVE_INFINITY))
   return {
@@ -269,7 +288,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const { spec, status } = container
   const marks: ContainerMark[] = []
   const terminated = status?.terminated
-  const killings = context.events.killings(spec.name)
+  const seen = context.events.killings(spec.name)
+  const killings = runsOf(seen, context)
   const killing = killings[0]
   const preStopFailedAt = context.events.preStopFailures(spec.name).at(-1)
   const raw = reportedExit(container, context)
@@ -331,7 +351,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const run = runOf(killings, preStopFailedAt)
   const inferred = { source: 'Kubelet', confidence: 'Inferred' } as const
   if (spec.preStop !== undefined && running && killing !== undefined) {
-    marks.push({ mark: 'PreStopStarted', ...killing, source: 'Event', confidence: 'Reported' })
+    const said = killing === seen[0] ? ({ source: 'Event', confidence: 'Reported' } as const) : inferred
+    marks.push({ mark: 'PreStopStarted', ...killing, ...said })
     if (hook.ended !== undefined) {
       const reported = hook.result === 'Failed' || (hook.result === 'Overran' && preStopFailedAt !== undefined)
       marks.push({

@@ -91,7 +91,7 @@ function service(
         ready: now.ready,
         afterStop: during && signalledBy !== undefined && compareVersions(fact.sliceVersion, signalledBy) > 0,
         earliest: during ? earliest : Number.NEGATIVE_INFINITY,
-        latest: during ? fact.arrivedAt : notBefore,
+        latest: during ? fact.arrivedAt : Number.NEGATIVE_INFINITY,
       })
     }
     if (now.present) seen = true

@@ -131,7 +131,8 @@ function ofService(result: ServiceResult, input: FindingInput): Finding[] {
   }
   if (notReady === undefined) return []
   const drain = signal.at - notReady.at
-  if (signal.latest - notReady.earliest >= DRAIN_TIME && (drain >= DRAIN_TIME || !input.stopDirect)) return []
+  // By the endpoint's lower bound: it may have left long before the change of it arrived.
+  if ((input.stopDirect ? signal.at : signal.latest) - notReady.earliest >= DRAIN_TIME) return []
   const had = drain <= 0 ? 'at about the same time as' : `about ${seconds(drain)} before`
   return [
     finding(

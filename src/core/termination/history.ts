@@ -157,6 +157,20 @@ function hasRun(status: ContainerStatus): boolean {
   )
 }
 
+/**
+ * A pod that vanished while nobody watched may have had its containers started again after the last version that anyone saw, unless
+ * it was being deleted or had ended by then: what ended in that version is no end of this termination.
+ */
+function settled(spec: ContainerSpec, status: ContainerStatus | undefined, history: History): ContainerStatus | undefined {
+  const { removal, deletion, terminal, last } = history
+  if (status === undefined || removal?.change !== 'Vanished' || deletion !== undefined || terminal !== undefined) return status
+  const code = (status.terminated ?? status.lastTerminated)?.exitCode
+  const once = spec.role !== 'Sidecar' && (last?.restartPolicy === 'Never' || (last?.restartPolicy === 'OnFailure' && code === 0))
+  if (once) return status
+  const { terminated: _, waiting: __, ...rest } = status
+  return rest
+}
+
 export function containerHistories(history: History): ContainerHistory[] {
   const specs = history.last?.containers ?? []
   return specs.map((spec) => {
@@ -183,6 +197,6 @@ export function containerHistories(history: History): ContainerHistory[] {
         seenBefore = true
       }
     }
-    return { spec, status, terminatedIn, started, endedBefore: endedBefore || !seenBefore }
+    return { spec, status: settled(spec, status, history), terminatedIn, started, endedBefore: endedBefore || !seenBefore }
   })
 }

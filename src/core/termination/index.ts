@@ -169,6 +169,11 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const graceSeconds = asked?.pod.deletionGracePeriodSeconds ?? last?.graceSeconds ?? grace.high
   const over = removal !== undefined || last === undefined || ended
 
+  const generation = asked?.pod.generation
+  const acknowledged =
+    generation === undefined
+      ? undefined
+      : history.pods.find(({ pod }) => pod.observedGeneration !== undefined && pod.observedGeneration >= generation)
   const lastArrival = history.pods.at(-1)?.arrivedAt ?? history.absent?.arrivedAt ?? now
   const context = {
     clocks,
@@ -176,6 +181,10 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     notBefore,
     startAt: start === undefined ? notBefore : clocks.best(start.at.at, start.clock, 'Node'),
     startBy: start === undefined ? Number.POSITIVE_INFINITY : clocks.latest(start.at.latest, start.clock, 'Node'),
+    acknowledged:
+      acknowledged === undefined
+        ? undefined
+        : clocks.convert(interval(acknowledged.arrivedAt, acknowledged.arrivedAt), 'Recorder', 'Node'),
     grace,
     asked: asked !== undefined,
     stopped,
@@ -221,11 +230,6 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     ...versionOf(fact),
   })
   if (shortened !== undefined) entries.push(observed('GraceShortened', startEarliest, shortened, 'APIServer'))
-  const generation = asked?.pod.generation
-  const acknowledged =
-    generation === undefined
-      ? undefined
-      : history.pods.find(({ pod }) => pod.observedGeneration !== undefined && pod.observedGeneration >= generation)
   if (acknowledged !== undefined) entries.push(observed('Acknowledged', startEarliest, acknowledged, 'Kubelet'))
   for (const { end, marks } of containers) {
     for (const mark of marks) entries.push({ ...mark, container: end.name, clock: 'Node' })

@@ -115,6 +115,11 @@ export function tightenNodeClock(
   const ranAtDeletion = new Set(
     history.deletion?.pod.statuses.flatMap((status) => (status.running === undefined ? [] : [status.name])),
   )
+  const alwaysRuns = new Set(
+    history.last?.containers.flatMap(({ name, role }) =>
+      role === 'Sidecar' || history.last?.restartPolicy === 'Always' ? [name] : [],
+    ),
+  )
   for (const { pod, arrivedAt } of history.pods) {
     const created = parseTime(pod.creationTimestamp)
     for (const { name, running, terminated } of pod.statuses) {
@@ -129,7 +134,9 @@ export function tightenNodeClock(
       if (finished === undefined || finished <= 0) continue
       next = next.with('Node', { earliest: finished - arrivedAt })
       const asked = start()
-      if (asked !== undefined && ranAtDeletion.has(name)) next = next.with('Node', { latest: finished + SECOND - asked })
+      // A status can be behind, so what it shows to run may have crashed already; not so what ends as by a stop signal.
+      const stopped = ranAtDeletion.has(name) && terminated?.exitCode === 0 && alwaysRuns.has(name)
+      if (asked !== undefined && stopped) next = next.with('Node', { latest: finished + SECOND - asked })
     }
   }
   for (const { event, arrivedAt, listed } of history.events) {
