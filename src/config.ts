@@ -1,11 +1,11 @@
 /**
- * Reads the settings of src/settings.ts. A flag goes before its environment variable, that before the default; an empty value
- * counts as not given. This is the only file that reads the environment.
+ * Reads settings by their table (src/settings.ts, src/agent/settings.ts). A flag goes before its environment variable, that before the
+ * default; an empty value counts as not given. This is the only file that reads the environment.
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import type { z } from 'zod'
-import { ENV_PREFIX, envName, helpText, type Key, namespaceList, ROWS, type SETTINGS, type Setting } from './settings.ts'
+import { helpText, type Key, ROWS, type SETTINGS } from './settings.ts'
+import { ENV_PREFIX, envName, type Rows, type Setting, type Table, type Values } from './settings-table.ts'
 
 const SERVICE_ACCOUNT_NAMESPACE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 
@@ -18,14 +18,15 @@ export interface InClusterAddress {
 }
 
 /** All settings, checked. Names that end in Ms are whole milliseconds. */
-export type Config = Readonly<{ [K in Key]: z.output<(typeof SETTINGS)[K]['schema']> }> & {
+export type Config = Configured<typeof SETTINGS>
+export type Configured<T extends Table> = Values<T> & {
   /** Where to connect if there is no kubeconfig. */
   readonly inCluster: InClusterAddress | undefined
 }
 
 /** Warnings and problems are sentences. */
-export type ParsedConfig =
-  | { readonly config: Config; readonly warnings: readonly string[] }
+export type ParsedConfig<C = Config> =
+  | { readonly config: C; readonly warnings: readonly string[] }
   /** All that is wrong. */
   | { readonly problems: readonly string[] }
   /** The text to print. */
@@ -34,38 +35,58 @@ export type ParsedConfig =
 const quote = (text: string) => `"${text}"`
 const isBoolean = (row: Setting) => row.value === 'BOOL'
 
+/** A program's table, and what only the program knows of it. */
+export interface SettingsOf<T extends Table> {
+  readonly rows: Rows<keyof T & string>
+  /** What `--help` prints. */
+  readonly help: () => string
+  /** Defaults that are not the same everywhere, by key. */
+  readonly computed?: Readonly<Partial<Record<keyof T, string | undefined>>>
+  /** What each value allows but all together do not, as sentences. Values that were wrong by themselves are absent. */
+  readonly contradictions?: (values: Partial<Values<T>>) => readonly string[]
+}
+
 /**
- * Reads flags and environment. Only what the operating system says of this pod (its namespace file, its host name) is read
- * beside the two arguments; `readText` gives undefined for a file that is not there.
+ * Reads flags and environment of the controller. Only what the operating system says of this pod (its namespace file, its host name)
+ * is read beside the two arguments; `readText` gives undefined for a file that is not there.
  */
 export function parseConfig(
   argv: readonly string[] = process.argv.slice(2),
   env: Environment = process.env,
   readText: (path: string) => string | undefined = readOptional,
 ): ParsedConfig {
-  if (argv.includes('--help') || argv.includes('-h')) return { help: helpText() }
-  const problems: string[] = []
-  const given = readFlags(argv, problems)
   const computed: Partial<Record<Key, string | undefined>> = {
     namespace: readText(SERVICE_ACCOUNT_NAMESPACE)?.trim(),
     podName: hostname(),
   }
-  const values: Partial<Record<Key, unknown>> = {}
-  for (const [key, row] of ROWS) {
+  return readSettings<typeof SETTINGS>({ rows: ROWS, help: helpText, computed, contradictions }, argv, env)
+}
+
+/** Reads flags and environment by a table that has the setting kubeconfig. */
+export function readSettings<T extends Table>(
+  { rows, help, computed, contradictions = () => [] }: SettingsOf<T>,
+  argv: readonly string[] = process.argv.slice(2),
+  env: Environment = process.env,
+): ParsedConfig<Configured<T>> {
+  if (argv.includes('--help') || argv.includes('-h')) return { help: help() }
+  const problems: string[] = []
+  const given = readFlags(argv, rows, problems)
+  const values: Partial<Record<keyof T, unknown>> = {}
+  for (const [key, row] of rows) {
     const flag = given.get(row.flag) ?? ''
     const variable = env[envName(row.flag)] ?? ''
     const [text, where] = flag !== '' ? [flag, `--${row.flag}`] : [variable, envName(row.flag)]
-    const parsed = row.schema.safeParse(text !== '' ? text : computed[key] || row.fallback)
-    if (parsed.success) values[key] = parsed.data
-    else problems.push(`${where}=${quoteIfNeeded(text)}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`)
+    const parsed = row.kind.parse(text !== '' ? text : computed?.[key] || row.fallback)
+    if ('value' in parsed) values[key] = parsed.value
+    else problems.push(`${where}=${quoteIfNeeded(text)}: ${parsed.problem}`)
   }
-  problems.push(...contradictions(values as Partial<Config>)) // each value came from its own row's schema
+  problems.push(...contradictions(values as Partial<Values<T>>)) // each value came from its own row's kind
   const inCluster = inClusterAddress(env)
   if (!given.get('kubeconfig') && !env[envName('kubeconfig')] && inCluster === undefined)
     problems.push('not in a cluster (KUBERNETES_SERVICE_HOST is not set) and no kubeconfig: write --kubeconfig=FILE')
   if (problems.length > 0) return { problems }
-  const config = Object.freeze({ ...values, inCluster }) as Config // every row has put its value
-  return { config, warnings: unknownVariables(env) }
+  const config = Object.freeze({ ...values, inCluster }) as Configured<T> // every row has put its value
+  return { config, warnings: unknownVariables(env, rows) }
 }
 
 function inClusterAddress(env: Environment): InClusterAddress | undefined {
@@ -73,8 +94,8 @@ function inClusterAddress(env: Environment): InClusterAddress | undefined {
   return host ? Object.freeze({ host, port: port || '443' }) : undefined
 }
 
-function readFlags(argv: readonly string[], problems: string[]): Map<string, string> {
-  const rows = new Map(ROWS.map(([, row]) => [row.flag, row]))
+function readFlags(argv: readonly string[], table: Rows, problems: string[]): Map<string, string> {
+  const rows = new Map(table.map(([, row]) => [row.flag, row]))
   const given = new Map<string, string>()
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] ?? ''
@@ -110,7 +131,7 @@ function readFlags(argv: readonly string[], problems: string[]): Map<string, str
     }
     const before = given.get(name)
     if (before === undefined) given.set(name, value)
-    else if (row.schema === namespaceList) given.set(name, `${before},${value}`)
+    else if (row.kind.list) given.set(name, `${before},${value}`)
     else problems.push(`--${name} is given twice (${quoteIfNeeded(before)} and ${quoteIfNeeded(value)}): leave one`)
   }
   return given
@@ -144,8 +165,8 @@ function contradictions(config: Partial<Config>): string[] {
 }
 
 /** A misspelt variable would be silently without effect. Those that Kubernetes adds for a Service of our name are left out. */
-function unknownVariables(env: Environment): string[] {
-  const known = ROWS.map(([, row]) => envName(row.flag))
+function unknownVariables(env: Environment, rows: Rows): string[] {
+  const known = rows.map(([, row]) => envName(row.flag))
   return Object.keys(env)
     .filter((name) => name.startsWith(ENV_PREFIX) && !known.includes(name) && !/_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     .flatMap((name) => {

@@ -5,9 +5,8 @@
  */
 import { z } from 'zod'
 
-export const GROUP = 'gracewatch.dev'
-export const VERSION = 'v1alpha1'
-export const API_VERSION = `${GROUP}/${VERSION}`
+export { API_VERSION, GROUP, VERSION } from './group.ts'
+
 export const MAX_TIMELINE = 512
 export const MAX_CONTAINERS = 512
 export const MAX_ENDPOINTS = 256

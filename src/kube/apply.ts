@@ -1,17 +1,18 @@
-/** PodTermination records in the API: server-side apply as the field manager of the controller, get, list in pages, delete. */
-import { API_VERSION, GROUP, type PodTermination, VERSION } from '../api/pod-termination.ts'
+/** PodTermination records in the API: server-side apply, get, list in pages, delete. */
+import { API_VERSION, GROUP, VERSION } from '../api/group.ts'
+import type { PodTermination } from '../api/pod-termination.ts'
 import { KubeError } from './errors.ts'
 import type { HttpRequest, HttpResponse, KubeHttp } from './http.ts'
 import { type Refused, refusalOf } from './refusal.ts'
 
-const FIELD_MANAGER = 'gracewatch-controller'
+const CONTROLLER = 'gracewatch-controller'
 const PLURAL = 'podterminations'
 /** One refusal may name all unknown fields or only some of them (seen on 1.37), so each round can teach further ones. */
 const MAX_ROUNDS = 16
 const PAGE_SIZE = 100
 const FORGET_AFTER_MS = 600_000
 /** Without these a record is none: a schema that lacks them is another one. */
-const REQUIRED = new Set(['apiVersion', 'kind', 'metadata', 'pod'])
+const REQUIRED = ['apiVersion', 'kind', 'metadata', 'pod'] as const
 
 /** A record to be written. Fields that an earlier apply had and this one lacks are removed by the API server. */
 export type PodTerminationObject = PodTermination & {
@@ -49,6 +50,12 @@ export interface Written {
 
 export interface RecordClientOptions {
   readonly http: KubeHttp
+  /** Default gracewatch-controller. */
+  readonly fieldManager?: string
+  /** Takes fields over that another manager has written otherwise; false: such a write is a Conflict. Default true. */
+  readonly force?: boolean
+  /** Fields without which a write would be pointless: a CRD that does not know them makes it Invalid. */
+  readonly required?: readonly string[]
   /** Called right before each write; its signal aborts the write. See LeaderElector.guard. Absent: nothing guards. */
   readonly guard?: () => AbortSignal
   /** The CRD in the cluster is older than this program: these fields (paths, as `containers.kill`) are left out from now on. */
@@ -72,13 +79,18 @@ export interface RecordClient {
 
 export function createRecordClient(options: RecordClientOptions): RecordClient {
   const { http } = options
-  const unknown = new UnknownFields(options.monotonic ?? (() => performance.now()), options.onUnknownFields ?? (() => {}))
+  const { fieldManager = CONTROLLER, force = true } = options
+  const unknown = new UnknownFields(
+    options.monotonic ?? (() => performance.now()),
+    options.onUnknownFields ?? (() => {}),
+    new Set([...REQUIRED, ...(options.required ?? [])]),
+  )
   const write = (request: HttpRequest): Promise<HttpResponse> => {
     const signal = options.guard?.()
     return http.request(signal === undefined ? request : { ...request, signal })
   }
   return {
-    apply: (record) => apply(write, unknown, record),
+    apply: (record) => apply(write, unknown, { fieldManager, force }, record),
 
     async get(namespace, name) {
       try {
@@ -111,6 +123,7 @@ const recordPath = (namespace: string, name: string) => `${collectionPath(namesp
 async function apply(
   write: (request: HttpRequest) => Promise<HttpResponse>,
   unknown: UnknownFields,
+  manager: { readonly fieldManager: string; readonly force: boolean },
   record: PodTerminationObject,
 ): Promise<Written | Refused> {
   const path = recordPath(record.metadata.namespace, record.metadata.name)
@@ -119,7 +132,7 @@ async function apply(
       const response = await write({
         method: 'PATCH',
         path,
-        query: { fieldManager: FIELD_MANAGER, force: true, fieldValidation: 'Strict' },
+        query: { ...manager, fieldValidation: 'Strict' },
         contentType: 'application/apply-patch+yaml',
         body: unknown.without({ apiVersion: API_VERSION, kind: 'PodTermination', ...record }),
       })
@@ -173,11 +186,13 @@ class UnknownFields {
   readonly #until = new Map<string, number>()
   readonly #monotonic: () => number
   readonly #tell: (fields: readonly string[]) => void
+  readonly #required: ReadonlySet<string>
   #told = new Set<string>()
 
-  constructor(monotonic: () => number, tell: (fields: readonly string[]) => void) {
+  constructor(monotonic: () => number, tell: (fields: readonly string[]) => void, required: ReadonlySet<string>) {
     this.#monotonic = monotonic
     this.#tell = tell
+    this.#required = required
   }
 
   without(record: Record<string, unknown>): unknown {
@@ -191,7 +206,7 @@ class UnknownFields {
 
   /** True where the error names fields that were still sent: the same write without them is worth another try. */
   learn(error: KubeError): boolean {
-    const fields = unknownFieldsIn(error.message).filter((path) => !REQUIRED.has(path) && !this.#until.has(path))
+    const fields = unknownFieldsIn(error.message).filter((path) => !this.#required.has(path) && !this.#until.has(path))
     for (const path of fields) this.#until.set(path, this.#monotonic() + FORGET_AFTER_MS)
     const news = fields.filter((path) => !this.#told.has(path))
     for (const path of news) this.#told.add(path)

@@ -13,7 +13,7 @@ import {
   type TransportResponse,
 } from './api-http.ts'
 
-export type { Credentials, HttpClientOptions, TlsMaterial } from './api-http.ts'
+export type { Credentials, HttpClientOptions } from './api-http.ts'
 
 export class HttpClient extends ApiHttp {
   constructor(options: HttpClientOptions) {

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { type Micros, SECOND } from '../core/time.ts'
 import type { LeaderElectorStats } from '../kube/lease.ts'
 import type { ReflectorStats } from '../kube/reflector-types.ts'
-import type { ListenAddress } from '../settings.ts'
+import type { ListenAddress } from '../settings-table.ts'
 
 export interface HealthCheck {
   readonly name: string

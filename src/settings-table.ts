@@ -1,0 +1,162 @@
+/**
+ * What a table of settings is made of, the same for every program: its rows, the kinds of values, and the texts made from it. Kinds
+ * are small functions, not schemas of a library: the agent, which has to be small, reads its settings by them too.
+ */
+
+const MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000
+
+/** What a text means, or what to write in its place. */
+export type Parsed<T> = { readonly value: T } | { readonly problem: string }
+
+export interface Kind<T> {
+  parse(text: string): Parsed<T>
+  /** May be given several times; the texts are joined by commas. */
+  readonly list?: true
+}
+
+export interface Setting<T = unknown> {
+  /** Heading in `--help` and on the page. */
+  readonly group: string
+  /** Without the dashes; the environment variable is made from it. */
+  readonly flag: string
+  /** What stands for the value in `--help`; BOOL: the flag alone means true. */
+  readonly value: string
+  /** As a person would write it; it goes through the same kind. */
+  readonly fallback: string
+  /** Said in place of `fallback` where that is not the same everywhere. */
+  readonly fallbackText?: string
+  readonly help: string
+  readonly kind: Kind<T>
+}
+
+export type Table = Readonly<Record<string, Setting>>
+/** The values of a table, by its keys. */
+export type Values<T extends Table> = Readonly<{ [K in keyof T]: T[K] extends Setting<infer V> ? V : never }>
+export type Rows<K extends string = string> = readonly (readonly [K, Setting])[]
+
+export const setting = <T>(row: Setting<T>): Setting<T> => row
+export const rowsOf = <T extends Table>(table: T): Rows<keyof T & string> =>
+  Object.entries(table) as [keyof T & string, Setting][] // Object.entries forgets the literal keys
+
+const quote = (text: string) => `"${text}"`
+const matching = (pattern: RegExp, problem: string): Kind<string> => ({
+  parse: (text) => (pattern.test(text) ? { value: text } : { problem }),
+})
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** A duration as Kubernetes writes it (`90s`, `1h`, `1h30m`, `1.5h`) -> milliseconds, whole. */
+export const duration = (minimum: string, minimumMs: number): Kind<number> => ({
+  parse(text) {
+    if (/^\d+(\.\d+)?d$/.test(text))
+      return { problem: `days are no unit here: write ${Math.ceil(Number.parseFloat(text) * 24)}h` }
+    if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return { problem: 'write a duration as 90s, 1h or 1h30m' }
+    let sum = 0
+    for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) sum += Number(count) * (UNIT_MS[unit ?? ''] ?? 0)
+    if (sum < minimumMs) return { problem: `too short: write ${minimum} or more` }
+    if (sum > MAX_DURATION_MS) return { problem: 'too long: write 87600h (ten years) or less' }
+    return { value: Math.round(sum) }
+  },
+})
+
+export const integer = (min: number, max: number): Kind<number> => ({
+  parse(text) {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max ? { value } : { problem: `write a whole number from ${min} to ${max}` }
+  },
+})
+
+export const flagValue: Kind<boolean> = {
+  parse: (text) => (text === 'true' || text === 'false' ? { value: text === 'true' } : { problem: 'write true or false' }),
+}
+
+export const oneOf = <const T extends readonly [string, ...string[]]>(...words: T): Kind<T[number]> => ({
+  parse(text) {
+    const value = words.find((word): word is T[number] => word === text)
+    return value === undefined ? { problem: `write one of ${words.join(', ')}` } : { value }
+  },
+})
+
+export const optionalText: Kind<string | undefined> = { parse: (text) => ({ value: text === '' ? undefined : text }) }
+export const shortText: Kind<string> = {
+  parse: (text) => (text.length <= 253 ? { value: text } : { problem: 'write at most 253 characters' }),
+}
+
+const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+const NAMESPACE_RULE = 'write the name of a namespace: small letters, digits and dashes, at most 63'
+export const namespaceName = matching(LABEL, NAMESPACE_RULE)
+export const objectName = matching(
+  /^[a-z0-9]([-a-z0-9]{0,251}[a-z0-9])?$/,
+  'write an object name: small letters, digits and dashes',
+)
+
+export const namespaceList: Kind<readonly string[]> = {
+  list: true,
+  parse(text) {
+    const names = text
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '')
+    const wrong = names.filter((name) => !LABEL.test(name))
+    if (wrong.length === 0) return { value: Object.freeze([...new Set(names)]) }
+    return { problem: `${wrong.map(quote).join(', ')}: ${NAMESPACE_RULE}, several with commas between` }
+  },
+}
+
+export interface ListenAddress {
+  /** Absent: all addresses. */
+  readonly host?: string
+  readonly port: number
+}
+
+/** `:8081`, `127.0.0.1:8081`, `[::1]:8081` -> host (all addresses where it is empty) and port (0: any free one). */
+export const address: Kind<ListenAddress> = {
+  parse(text) {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text)
+    const port = Number(match?.[3])
+    const host = match?.[1] ?? match?.[2] ?? ''
+    if (match === null || port > 65_535) return { problem: 'write host:port, or :port for all addresses, as :8081' }
+    return { value: Object.freeze(host === '' ? { port } : { host, port }) }
+  },
+}
+
+export const ENV_PREFIX = 'GRACEWATCH_'
+export const envName = (flag: string) => `${ENV_PREFIX}${flag.toUpperCase().replaceAll('-', '_')}`
+
+/** `--help`, for a terminal of 100 columns. `title`: the program and what it does, in one line. */
+export function settingsHelp(title: string, rows: Rows): string {
+  const lines = [title, '', 'Each setting is a flag (--name=value) or an environment variable; the flag goes first.']
+  let group = ''
+  for (const [, row] of rows) {
+    if (row.group !== group) lines.push('', `${row.group}:`)
+    group = row.group
+    lines.push(`  --${row.flag}=${row.value}`.padEnd(44) + envName(row.flag))
+    lines.push(...wrap(`${row.help} (default: ${row.fallbackText ?? row.fallback})`, 92).map((line) => `      ${line}`))
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}
+
+/** One Markdown table a group, each below its heading. */
+export function settingsTables(rows: Rows): string[] {
+  const lines: string[] = []
+  let group = ''
+  for (const [, row] of rows) {
+    if (row.group !== group) lines.push('', `## ${row.group}`, '', '| flag | environment | default | |', '|---|---|---|---|')
+    group = row.group
+    const fallback = row.fallbackText ?? `\`${row.fallback}\``
+    lines.push(`| \`--${row.flag}=${row.value}\` | \`${envName(row.flag)}\` | ${fallback} | ${row.help} |`)
+  }
+  return lines
+}
