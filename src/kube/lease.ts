@@ -103,6 +103,8 @@ export class LeaderElector {
   #terms = 0
   #contactAt: number | undefined
   #releaseBy: number | undefined
+  /** Until then a released Lease is left to a replica that has been watching for longer: it looks once every retry period. */
+  #warmAt = 0
 
   constructor(options: LeaderElectorOptions) {
     this.#options = options
@@ -113,6 +115,7 @@ export class LeaderElector {
 
   start(): void {
     if (this.#running !== undefined) throw new Error('a LeaderElector starts once')
+    this.#warmAt = this.#monotonic() + this.#options.retryPeriodMs * (1 + JITTER)
     this.#running = this.#run()
   }
 
@@ -195,6 +198,7 @@ export class LeaderElector {
         this.#endTerm(`${known.spec?.holderIdentity} has taken the Lease`)
         return
       }
+      if (lease !== undefined && this.#isForWarmer(lease)) return
       const sentAt = this.#monotonic()
       try {
         const written = await this.#write(lease)
@@ -278,6 +282,10 @@ export class LeaderElector {
     return !this.#isMine(lease) && Boolean(lease.spec?.holderIdentity) && this.#monotonic() < this.#runsOutAt(lease)
   }
 
+  #isForWarmer(lease: Lease): boolean {
+    return !lease.spec?.holderIdentity && this.#monotonic() < this.#warmAt
+  }
+
   #runsOutAt(lease: Lease): number {
     const stated = lease.spec?.leaseDurationSeconds
     return this.#changedAt + (stated ? stated * 1000 : this.#options.leaseDurationMs)
@@ -334,7 +342,9 @@ export class LeaderElector {
     const { retryPeriodMs } = this.#options
     if (this.#term !== undefined) return startedAt + retryPeriodMs - this.#monotonic()
     const jittered = retryPeriodMs * (1 + JITTER * this.#random())
-    if (this.#lease === undefined || !this.#heldByAnother(this.#lease)) return jittered
+    if (this.#lease === undefined) return jittered
+    if (this.#isForWarmer(this.#lease)) return this.#warmAt - this.#monotonic()
+    if (!this.#heldByAnother(this.#lease)) return jittered
     // Take over when it runs out, not up to a period later.
     return Math.min(jittered, this.#runsOutAt(this.#lease) - this.#monotonic() + retryPeriodMs * JITTER * this.#random())
   }

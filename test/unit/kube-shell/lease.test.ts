@@ -84,7 +84,7 @@ describe('acquiring', () => {
     expect(log).toEqual(['0.0 leads'])
   })
 
-  it('takes a released Lease at once and counts the transition', async () => {
+  it('takes a released Lease and counts the transition', async () => {
     const { elector: first } = replica('a')
     await seconds(1)
     const stopped = first.stop()
@@ -92,9 +92,24 @@ describe('acquiring', () => {
     await stopped
     expect(server.lease?.spec).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1, leaseTransitions: 0 })
     const { elector } = replica('b')
-    await seconds(0.1)
+    await seconds(2.3)
+    expect(elector.isLeader()).toBe(false)
+    await seconds(0.2)
     expect(elector.isLeader()).toBe(true)
     expect(server.lease?.spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 })
+  })
+
+  it('leaves a released Lease to the standby that has been watching, where it has just started itself', async () => {
+    const leader = replica('leader')
+    await seconds(0.1)
+    const standby = replica('standby', { random: 0.9 })
+    await seconds(2.45) // the standby has just looked: its next look is 2.4 s away
+    const stopped = leader.elector.stop()
+    await seconds(0.1)
+    await stopped
+    const fresh = replica('fresh')
+    await seconds(2.4)
+    expect([standby.elector.isLeader(), fresh.elector.isLeader()]).toEqual([true, false])
   })
 
   it('lets only one of two win that start together', async () => {
@@ -324,7 +339,7 @@ describe('annotations', () => {
     await seconds(0.1)
     await stopped
     const second = replica('b')
-    await seconds(0.1)
+    await seconds(2.5)
     expect(second.elector.annotations).toEqual({ 'gracewatch.dev/high-water-mark': 'last' })
     expect(server.lease).toMatchObject({ spec: { holderIdentity: 'b' }, metadata: { annotations: second.elector.annotations } })
   })
