@@ -1,9 +1,11 @@
 /** The reflector while a real API server is restarted, killed, stopped in its tracks, and made to forget. */
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { useApiServer } from './connect.ts'
 import { Pods, until, WatchedPods } from './watched-pods.ts'
 
 const bed = useApiServer('losses')
+beforeAll(() => new Pods(bed).possible())
+
 const timings = { backoffBaseMs: 50, backoffMaxMs: 500 }
 
 test('a restart of the API server: the watch goes on, and what it had to list again is told', async () => {

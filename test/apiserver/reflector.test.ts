@@ -2,7 +2,7 @@
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openConnection } from '../../src/kube/connection.ts'
 import { decodeEndpointSlice } from '../../src/kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../src/kube/decode/event.ts'
@@ -15,6 +15,8 @@ import { useApiServer } from './connect.ts'
 import { Pods, until, WatchedPods } from './watched-pods.ts'
 
 const bed = useApiServer('reflector')
+beforeAll(() => new Pods(bed).possible())
+
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
 test('a streaming list, then changes in order, each within its bounds', async () => {
@@ -29,8 +31,10 @@ test('a streaming list, then changes in order, each within its bounds', async ()
   const labelled = await pods.label('watched', 'a')
   const deleted = await pods.delete('watched')
   await until(() => watched.last('watched')?.type === 'Deleted')
-  expect(watched.told('watched')).toEqual(['Added watched', 'Modified watched', 'Deleted watched'])
-  const arrivals = watched.changes.filter(({ object }) => object.name === 'watched').map(({ arrivedAt }) => arrivedAt)
+  // The API server may change it once more on its way out.
+  const told = watched.changes.filter(({ object }) => object.name === 'watched')
+  expect([...new Set(told.map(({ type }) => type))]).toEqual(['Added', 'Modified', 'Deleted'])
+  const arrivals = [told[0]?.arrivedAt, told[1]?.arrivedAt, told.at(-1)?.arrivedAt]
   for (const [i, done] of [created, labelled, deleted].entries()) {
     // It cannot arrive before it was asked for, and does so about when the answer does.
     expect(arrivals[i]).toBeGreaterThan(done.notBefore)
@@ -67,9 +71,8 @@ test('pages tell the same where streams are refused', async () => {
 test('a watch that the server ends is followed by the next, from its last bookmark and without a gap', async () => {
   const pods = new Pods(bed)
   const watched = await WatchedPods.of(bed, { timings: { serverTimeoutSeconds: [5, 5] } })
-  await until(() => watched.reflector.stats.watches >= 3)
-  // The one that ends the list, and one shortly before each end.
-  expect(watched.reflector.stats.bookmarks).toBeGreaterThanOrEqual(3)
+  // A bookmark ends the list; others come shortly before an end, not always.
+  await until(() => watched.reflector.stats.watches >= 3 && watched.reflector.stats.bookmarks >= 2, 60_000)
   await pods.create('after')
   await pods.delete('after')
   await until(() => watched.last('after')?.type === 'Deleted')
@@ -87,7 +90,9 @@ test('a cut wire loses nothing: a pod that was replaced under its name meanwhile
   await until(() => (watched.reflector.stats.failures.Network ?? 0) >= 3)
   watched.wire.mend()
   await until(() => watched.last('db-0')?.object.uid === fresh.uid)
-  expect(watched.told('db-0')).toEqual(['Listed db-0', 'Deleted db-0', 'Added db-0'])
+  // Controllers of the cluster may have changed it besides.
+  const told = watched.told('db-0').filter((text) => !text.startsWith('Modified'))
+  expect(told).toEqual(['Listed db-0', 'Deleted db-0', 'Added db-0'])
   const gone = watched.changes.find(({ type }) => type === 'Deleted')
   expect(gone?.object.uid).toBe(old.uid)
   expect(gone?.arrivedAt).toBeGreaterThan(deleted.notBefore)

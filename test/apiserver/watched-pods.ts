@@ -143,6 +143,21 @@ export class Pods {
     this.#path = `/api/v1/namespaces/${bed.namespace}/pods`
   }
 
+  /** A new namespace takes pods when its service account is there. */
+  async possible(): Promise<void> {
+    const path = `/api/v1/namespaces/${this.#bed.namespace}/serviceaccounts/default`
+    const end = performance.now() + 30_000
+    for (;;) {
+      const error = await this.#bed.http.request({ method: 'GET', path }).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      if (error === undefined) return
+      if (performance.now() > end) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+
   /** @returns when it was done, between the two times */
   async create(name: string): Promise<Done> {
     const spec = { schedulerName: 'nobody', containers: [{ name: 'app', image: 'none' }] }
