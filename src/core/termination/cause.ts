@@ -41,7 +41,7 @@ function disruptionBeforeDeletion(history: History): PodCondition | undefined {
   const { deletion } = history
   if (deletion.change !== 'Listed' && disruption(deletion.pod) === undefined) return undefined
   const changed = parseTime(last.lastTransitionTime)
-  const asked = deletionFloor(deletion.pod)
+  const asked = deletionFloor(deletion)
   if (
     changed !== undefined &&
     asked !== undefined &&
@@ -52,6 +52,10 @@ function disruptionBeforeDeletion(history: History): PodCondition | undefined {
   }
   return last
 }
+
+/** The kubelet itself ended the pod, whether or not somebody deleted it as well. */
+export const isKubeletEnd = (pod: PodSnapshot): boolean =>
+  (pod.reason !== undefined && REASONS[pod.reason] !== undefined) || disruption(pod)?.reason === 'TerminationByKubelet'
 
 const withMessage = (type: Cause, message: string | undefined): CauseResult =>
   message === undefined || message === '' ? { type } : { type, message: message.slice(0, 1024) }

@@ -57,6 +57,8 @@ export interface ContainerContext {
   readonly acknowledged: Interval | undefined
   /** Smallest and largest grace period that the kubelet may have had in hand, in seconds; loweredBy: from then on the smallest. */
   readonly grace: { readonly low: number; readonly high: number; readonly loweredBy?: Micros }
+  /** Nobody saw when it began, so of several Killing Events only the last is surely of this termination. */
+  readonly unseen: boolean
   /** Somebody asked for the deletion: its first sight shows what ran then. */
   readonly asked: boolean
   /** The pod is asked or made to end; false for one that ran to its end. */
@@ -197,6 +199,7 @@ const TURN_LATENCY: Micros = 250_000
 function runsOf(killings: readonly Interval[], context: ContainerContext): readonly Interval[] {
   const [first] = killings
   const { acknowledged, notBefore, startAt } = context
+  if (context.unseen) return killings.slice(-1)
   // By the best estimate: where it is wrong the bounds are only wider than they have to be.
   if (first === undefined || acknowledged === undefined || first.earliest <= acknowledged.at + TURN_LATENCY) return killings
   return [interval(notBefore, Math.min(acknowledged.latest, first.latest), startAt), ...killings]
@@ -267,12 +270,10 @@ function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolea
 }
 
 function outcomeOf(container: ContainerHistory, forced: boolean, signalled: 'Yes' | 'No' | 'Maybe'): Outcome {
-  const { status, started } = container
+  const { status, started, neverRan } = container
   const ended = status?.terminated ?? (status?.waiting !== undefined ? status.lastTerminated : undefined)
-  if (!started)
-    return ended === undefined || ended.reason === 'ContainerStatusUnknown' || ended.startedAt === undefined
-      ? 'NeverStarted'
-      : 'Unknown'
+  // The kubelet writes the same of a container that it lost and of one that it never started.
+  if (!started) return neverRan ? 'NeverStarted' : 'Unknown'
   if (ended === undefined || ended.reason === 'ContainerStatusUnknown') return 'Lost'
   if (ended.exitCode === 255 && ended.reason === 'Unknown') return 'Lost'
   if (forced) return 'ForcedKill'
@@ -304,9 +305,10 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   /** Ending by itself with 0 in just that second is not what such a container does. */
   const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
   const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
+  const stopCode = 128 + (SIGNALS[signalName] ?? 15)
   const overran = spec.preStop !== undefined && overranByReport(killings, preStopFailedAt, context)
   const forced = running && known && code === 137 && ranOutOfGrace(container, raw, killings, overran, context)
-  const signalCode = running && known && code === 128 + (SIGNALS[signalName] ?? 15) && !forced
+  const signalCode = running && known && code === stopCode && !forced
   const plausible = signalCode || (code === 0 && alwaysRuns)
   const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
   const hook = turnOf(container, ofHook, killings, context)
@@ -315,7 +317,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const before =
     raw !== undefined && raw.latest < (killing ?? context.events.firstKilling ?? { earliest: context.notBefore }).earliest
   const after = killing !== undefined || raw === undefined || raw.latest >= ofHook.stopBy
-  const signalled = !signalCode || before ? 'No' : after ? 'Yes' : 'Maybe'
+  const unseen = known && code === stopCode && container.endedUnseen
+  const signalled = signalCode && !before ? (after ? 'Yes' : 'Maybe') : unseen ? 'Maybe' : 'No'
   const stopped = running && known && (forced || signalFollows(raw, hook, plausible, killing !== undefined))
 
   let kill: Interval | undefined
@@ -343,8 +346,13 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     const earliest = Math.max((killing?.earliest ?? context.notBefore) + whole, stopNotBefore + MINIMUM_STOP)
     const guess =
       stop === undefined || !(direct || lateKill) ? undefined : Math.max(stop.at + MINIMUM_STOP, began + whole + RUNTIME_LATENCY)
-    // Not bounded by the exit's floor: a process may take its time to die.
-    kill = interval(Math.min(earliest, raw.latest), raw.latest, guess)
+    // Not bounded by the exit's floor, since a process may take its time to die; but most do not.
+    const floor = Math.max(earliest, raw.earliest + REAP_LATENCY)
+    kill = interval(
+      Math.min(earliest, raw.latest),
+      raw.latest,
+      guess === undefined ? (floor + raw.latest) / 2 : Math.max(guess, floor),
+    )
     exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest, kill.at + KILL_LATENCY)
   }
 

@@ -4,7 +4,7 @@
  */
 import type { EndpointEnd, MarkType } from '../../api/pod-termination.ts'
 import type { EndpointFact, GapFact } from '../evidence.ts'
-import { formatTime, type Micros } from '../time.ts'
+import { formatTime, type Micros, SECOND } from '../time.ts'
 import { type Clocks, type Interval, interval } from './clocks.ts'
 import { compareVersions } from './history.ts'
 
@@ -42,6 +42,8 @@ interface State {
   readonly terminating: boolean
   readonly present: boolean
 }
+
+const DAY: Micros = 86_400 * SECOND
 
 const OUT: State = { ready: false, serving: false, terminating: false, present: false }
 
@@ -81,34 +83,40 @@ function service(
   const turns: Turn[] = []
   let seen = false
   for (const fact of sorted) {
+    // A list shows how things stand now: what it shows to have changed did so at any time since the version known before.
+    const after = fact.listed ? slices.get(fact.slice)?.sliceVersion : fact.sliceVersion
     slices.set(fact.slice, fact)
     const now = aggregate(slices.values())
     const during = fact.arrivedAt >= notBefore && (deletion === undefined || compareVersions(fact.sliceVersion, deletion) >= 0)
-    const reached = milestones.filter(({ version }) => compareVersions(fact.sliceVersion, version) > 0)
-    const earliest = Math.max(notBefore, ...reached.map((milestone) => milestone.earliest))
+    const reached = milestones.filter(({ version }) => after !== undefined && compareVersions(after, version) > 0)
+    const versions = reached.map((milestone) => milestone.earliest)
+    const earliest = Math.max(notBefore, ...versions)
+    // Readiness goes its own way, so what a list shows of it may have been before the delete as well.
+    const unseen = fact.since ?? notBefore - DAY
+    const turned = fact.listed ? Math.max(unseen, ...versions) : earliest
     if (!seen || before.ready !== now.ready) {
       turns.push({
         ready: now.ready,
         afterStop: during && signalledBy !== undefined && compareVersions(fact.sliceVersion, signalledBy) > 0,
-        earliest: during ? earliest : Number.NEGATIVE_INFINITY,
+        earliest: during ? turned : Number.NEGATIVE_INFINITY,
         latest: during ? fact.arrivedAt : Number.NEGATIVE_INFINITY,
       })
     }
     if (now.present) seen = true
     if (during && before.present) {
-      const at = interval(Math.min(earliest, fact.arrivedAt), fact.arrivedAt, fact.arrivedAt)
-      const add = (mark: MarkType) => {
+      const add = (mark: MarkType, from = earliest) => {
+        const at = interval(Math.min(from, fact.arrivedAt), fact.arrivedAt, fact.arrivedAt)
         // A flapping probe can flip a condition more than once: the last flip is the one that counts.
         const index = marks.findIndex((item) => item.mark === mark)
         if (index >= 0) marks.splice(index, 1)
         marks.push({ mark, service: name, ...at, ...(fact.listed ? {} : { version: fact.sliceVersion }) })
       }
-      if (before.ready && !now.ready && now.present) add('EndpointNotReady')
+      if (before.ready && !now.ready && now.present) add('EndpointNotReady', turned)
       if (!before.terminating && now.terminating) add('EndpointTerminating')
-      if (before.serving && !now.serving && now.present) add('EndpointNotServing')
+      if (before.serving && !now.serving && now.present) add('EndpointNotServing', turned)
       if (!now.present) {
-        if (before.ready) add('EndpointNotReady')
-        if (before.serving) add('EndpointNotServing')
+        if (before.ready) add('EndpointNotReady', turned)
+        if (before.serving) add('EndpointNotServing', turned)
         add('EndpointRemoved')
       }
     }

@@ -11,6 +11,7 @@ import type {
   NodeFact,
   PodFact,
   PodSnapshot,
+  TerminatedState,
   Workload,
 } from '../evidence.ts'
 import { type Micros, parseTime, SECOND } from '../time.ts'
@@ -130,10 +131,21 @@ export function gather(facts: readonly Fact[]): History | undefined {
   }
 }
 
-/** When the deletion was asked for, on the API server's clock: deletionTimestamp - grace, floored to a second by the API. */
-export function deletionFloor(pod: PodSnapshot): Micros | undefined {
+/**
+ * When the deletion was asked for, on the API server's clock: deletionTimestamp - grace, floored to a second by the API. Undefined
+ * where the object says nothing of it any more (k8s.io/apiserver, registry/rest/delete.go): the last delete has grace 0 and a
+ * deletionTimestamp of its own, and so has, with grace 1, one that asks for less than what had gone by.
+ */
+export function deletionFloor({ change, pod }: PodFact): Micros | undefined {
   const due = parseTime(pod.deletionTimestamp)
-  return due === undefined ? undefined : due - (pod.deletionGracePeriodSeconds ?? 0) * SECOND
+  const grace = pod.deletionGracePeriodSeconds ?? 0
+  if (due === undefined) return undefined
+  // With the first delete the generation counts up, so the kubelet cannot have taken it in yet.
+  const acknowledged =
+    pod.observedGeneration !== undefined && pod.generation !== undefined && pod.observedGeneration >= pod.generation
+  const over = pod.statuses.some(({ terminated }) => terminated !== undefined) && !pod.statuses.some(({ running }) => running)
+  const later = grace <= 1 && (change === 'Listed' || acknowledged || (grace === 0 && over))
+  return later ? undefined : due - grace * SECOND
 }
 
 export interface ContainerHistory {
@@ -144,6 +156,12 @@ export interface ContainerHistory {
   readonly terminatedIn: PodFact | undefined
   /** It ran at some time. */
   readonly started: boolean
+  /** It waited for its first start when the pod's end began, after which nothing is started; or it still does. */
+  readonly neverRan: boolean
+  /** Start of its last run that any version showed, floored to a second by the kubelet; negative infinity where none did. */
+  readonly lastStart: Micros
+  /** It had ended when the deletion was first seen, in a list: before or after the delete. */
+  readonly endedUnseen: boolean
   /** It had ended, by what the API showed, before the first sight of the deletion (of the pod's end, where nobody deleted it). */
   readonly endedBefore: boolean
 }
@@ -178,11 +196,15 @@ export function containerHistories(history: History): ContainerHistory[] {
     let terminatedIn: PodFact | undefined
     let started = false
     let endedBefore = false
+    let waited = false
+    let lastStart = Number.NEGATIVE_INFINITY
+    let crash: TerminatedState | undefined
     let seenBefore = history.deletion !== undefined
     for (const fact of history.pods) {
       const found = fact.pod.statuses.find((item) => item.name === spec.name)
       if (found === undefined) continue
       if (hasRun(found)) started = true
+      lastStart = Math.max(lastStart, parseTime(found.running?.startedAt ?? found.terminated?.startedAt) ?? lastStart)
       if (found.terminated === undefined) terminatedIn = undefined
       else if (
         terminatedIn === undefined ||
@@ -193,10 +215,23 @@ export function containerHistories(history: History): ContainerHistory[] {
       }
       status = found
       if (history.deletion === fact || (history.deletion === undefined && history.terminal !== fact)) {
+        crash = found.terminated ?? found.lastTerminated
         endedBefore = found.terminated !== undefined
+        waited = found.waiting !== undefined
         seenBefore = true
       }
     }
-    return { spec, status: settled(spec, status, history), terminatedIn, started, endedBefore: endedBefore || !seenBefore }
+    // While it waits for its next start, its last end stands in lastState; once nothing is started any more, in its state again.
+    const same = crash !== undefined && crash.finishedAt !== undefined && crash.finishedAt === status?.terminated?.finishedAt
+    return {
+      spec,
+      status: settled(spec, status, history),
+      terminatedIn,
+      started,
+      neverRan: !started && (waited || status?.terminated === undefined),
+      lastStart,
+      endedUnseen: (endedBefore && history.deletion?.change === 'Listed') || !seenBefore,
+      endedBefore: endedBefore || (waited && same) || !seenBefore,
+    }
   })
 }

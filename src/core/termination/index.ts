@@ -11,9 +11,10 @@ import {
 } from '../../api/pod-termination.ts'
 import type { Clock, Fact, PodFact, Source } from '../evidence.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
-import { causeOf } from './cause.ts'
+import { beforeKilling, endedBeforeDeletion, graceRange, startOf } from './beginning.ts'
+import { type CauseResult, causeOf } from './cause.ts'
 import { Clocks, type Interval, interval, type Offset } from './clocks.ts'
-import { type ContainerContext, type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
+import { type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
 import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
@@ -22,71 +23,12 @@ import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
 
-/** Start of the termination, with the clock that says so. */
-interface Start {
-  readonly at: Interval
-  readonly clock: Clock
-}
-
-/** The pod had ended on its own or by the kubelet before anybody asked for its deletion. */
-function endedBeforeDeletion(history: History): boolean {
-  const { deletion, terminal } = history
-  if (terminal === undefined) return false
-  if (deletion === undefined) return true
-  if (deletion !== terminal) return history.pods.indexOf(terminal) < history.pods.indexOf(deletion)
-  // First seen with both: only the containers' own times can tell which came first.
-  const asked = deletionFloor(deletion.pod)
-  const ends = deletion.pod.statuses.flatMap((status) => parseTime(status.terminated?.finishedAt) ?? [])
-  return asked === undefined || deletion.pod.deletionGracePeriodSeconds === 0
-    ? ends.length > 0 && deletion.change === 'Listed'
-    : ends.every((end) => end + SECOND <= asked)
-}
-
 /** Whether there is anything to record: the pod is being ended, or has ended, or is gone. */
 function hasEnded(history: History): boolean {
   if (history.last?.mirror === true) return false
   if (history.last === undefined)
     return history.absent !== undefined && history.events.some(({ event }) => event.reason === 'Killing')
   return history.deletion !== undefined || history.terminal !== undefined || history.removal !== undefined
-}
-
-function startOf(history: History, clocks: Clocks, ended: boolean): Start | undefined {
-  const { deletion } = history
-  if (deletion === undefined || ended) return undefined
-  // What the deletion led to came after it: its own arrival, and the endpoints that it took out.
-  const first = Math.min(
-    deletion.arrivedAt,
-    ...history.endpoints.flatMap((fact) => (fact.terminating && fact.arrivedAt > 0 ? [fact.arrivedAt] : [])),
-  )
-  const arrived = clocks.latest(first, 'Recorder', 'APIServer')
-  const best = clocks.best(first, 'Recorder', 'APIServer')
-  const floor = deletionFloor(deletion.pod)
-  if (floor === undefined || (deletion.pod.deletionGracePeriodSeconds === 0 && deletion.change === 'Listed')) {
-    // The kubelet's own last delete has grace 0 and a new deletionTimestamp: what is listed so says nothing of the first one.
-    const created = parseTime(deletion.pod.creationTimestamp) ?? arrived - 86_400 * SECOND
-    return { at: interval(created, arrived, arrived), clock: 'APIServer' }
-  }
-  return { at: interval(floor, arrived >= floor ? Math.min(floor + SECOND, arrived) : floor + SECOND, best), clock: 'APIServer' }
-}
-
-/** The kubelet turns to the containers only after the deletion. */
-function beforeKilling(start: Start, killing: Interval, clocks: Clocks): Start {
-  const { at, clock } = start
-  const latest = clocks.latest(killing.latest, 'Node', clock)
-  const best = clocks.best(killing.at, 'Node', clock) - 1000
-  if (latest < at.earliest) return start
-  return { at: interval(at.earliest, Math.min(at.latest, latest), Math.min(at.at, best)), clock }
-}
-
-function graceRange(history: History, stopped: boolean, cause: string, clocks: Clocks): ContainerContext['grace'] {
-  const { deletion, last } = history
-  const spec = last?.graceSeconds ?? 30
-  if (deletion === undefined) return cause === 'DeadlineExceeded' || !stopped ? { low: spec, high: spec } : { low: 0, high: spec }
-  const first = deletion.pod.deletionGracePeriodSeconds ?? spec
-  const asked = history.pods.flatMap(({ pod }) => pod.deletionGracePeriodSeconds ?? []).filter((grace) => grace > 0)
-  const [low, high] = [Math.min(first, ...asked), Math.max(first, ...asked)]
-  const lowered = history.pods.find(({ pod }) => pod.deletionGracePeriodSeconds === low)
-  return { low, high, ...(lowered === undefined ? {} : { loweredBy: clocks.latest(lowered.arrivedAt, 'Recorder', 'Node') }) }
 }
 
 /** A list shows a version that may be newer than the change in question, and what vanished was not seen to change at all. */
@@ -132,6 +74,12 @@ function outcomeOf(ends: readonly ContainerEnd[], known: boolean): Outcome {
   return inits.length === 0 ? 'NeverStarted' : worst(inits)
 }
 
+/** Deleting a pod that had ended is no termination, but which came first was not seen. */
+const UNKNOWN_ORDER: CauseResult = {
+  type: 'Unknown',
+  message: 'the pod was deleted and had ended when it was first seen; which came first is not known',
+}
+
 const took = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)}s`
 
 /**
@@ -144,12 +92,12 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const history = gather(facts)
   if (history === undefined || !hasEnded(history)) return undefined
   const { last, deletion, removal, identity } = history
-  const ended = endedBeforeDeletion(history)
+  const ending = endedBeforeDeletion(history)
+  const ended = ending === 'Yes'
   const asked = ended ? undefined : deletion
 
-  const floor = asked === undefined ? undefined : deletionFloor(asked.pod)
-  const sound = asked !== undefined && (asked.pod.deletionGracePeriodSeconds !== 0 || asked.change !== 'Listed')
-  const clocks = tightenNodeClock(history, Clocks.of(history.clocks), sound ? floor : undefined, asked?.arrivedAt)
+  const floor = asked === undefined ? undefined : deletionFloor(asked)
+  const clocks = tightenNodeClock(history, Clocks.of(history.clocks), floor, asked?.arrivedAt)
   let start = startOf(history, clocks, ended)
 
   const histories = containerHistories(history)
@@ -160,13 +108,21 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     ),
   )
   const notBefore = start === undefined ? lastStarted : clocks.earliest(start.at.earliest, start.clock, 'Node')
-  const events = kubeletEvents(history, clocks, notBefore)
-  if (start !== undefined && events.firstKilling !== undefined) start = beforeKilling(start, events.firstKilling, clocks)
+  const events = kubeletEvents(
+    history,
+    clocks,
+    notBefore,
+    new Map(histories.map(({ spec, lastStart }) => [spec.name, lastStart])),
+  )
+  const unseen = asked === undefined ? removal?.change === 'Vanished' : floor === undefined
+  const killing = unseen ? events.lastKilling : events.firstKilling
+  if (start !== undefined && killing !== undefined) start = beforeKilling(start, killing, clocks)
   // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
   const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
   const stopped = early !== 'Completed'
   const grace = graceRange(ended ? { ...history, deletion: undefined } : history, stopped, early, clocks)
-  const graceSeconds = asked?.pod.deletionGracePeriodSeconds ?? last?.graceSeconds ?? grace.high
+  const graceKnown = asked === undefined || floor !== undefined
+  const graceSeconds = (graceKnown ? asked?.pod.deletionGracePeriodSeconds : undefined) ?? last?.graceSeconds ?? 30
   const over = removal !== undefined || last === undefined || ended
 
   const generation = asked?.pod.generation
@@ -186,6 +142,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
         ? undefined
         : clocks.convert(interval(acknowledged.arrivedAt, acknowledged.arrivedAt), 'Recorder', 'Node'),
     grace,
+    unseen,
     asked: asked !== undefined,
     stopped,
     over,
@@ -194,7 +151,6 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   }
   const containers = ends(histories, context)
 
-  const firstKilling = events.firstKilling
   const finishedIn = ended ? history.terminal : undefined
   const lastExit = Math.max(notBefore, ...containers.map((result) => result.exit?.earliest ?? 0))
   const toRecorder = (value: Micros, clock: Clock) => clocks.earliest(value, clock, 'Recorder')
@@ -219,7 +175,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
           ({ pod }) =>
             pod.deletionGracePeriodSeconds !== undefined &&
             pod.deletionGracePeriodSeconds > 0 &&
-            pod.deletionGracePeriodSeconds < graceSeconds,
+            pod.deletionGracePeriodSeconds < (asked.pod.deletionGracePeriodSeconds ?? 0),
         )
   const observed = (mark: Mark['mark'], earliest: Micros, fact: PodFact, source: Source): Entry => ({
     mark,
@@ -274,16 +230,19 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const startEntry: { at: Micros; clock: Clock } =
     start !== undefined
       ? { at: start.at.at, clock: start.clock }
-      : firstKilling !== undefined
-        ? { at: firstKilling.at, clock: 'Node' }
+      : killing !== undefined
+        ? { at: killing.at, clock: 'Node' }
         : { at: (finishedIn ?? removal)?.arrivedAt ?? lastArrival, clock: 'Recorder' }
   const finishedAt = finishedIn?.arrivedAt ?? removal?.arrivedAt ?? (last === undefined ? history.absent?.arrivedAt : undefined)
   const startRecorder = onRecorder(startEntry)
   const sidecars = containers.filter(({ end }) => end.role === 'Sidecar').length
-  const deadline = startRecorder + graceSeconds * SECOND
+  // Where the first delete was not seen, the object's own deletionTimestamp is all that is left of its deadline.
+  const due = graceKnown ? undefined : parseTime(asked?.pod.deletionTimestamp)
+  const deadline = due === undefined ? startRecorder + graceSeconds * SECOND : onRecorder({ at: due, clock: 'APIServer' })
   const overdueAt = deadline + overdueSlack(sidecars)
   const late = asked !== undefined && (finishedAt ?? now) > overdueAt
-  const cause = causeOf(ended ? { ...history, deletion: undefined } : history, deadline)
+  const said = causeOf(ended ? { ...history, deletion: undefined } : history, deadline)
+  const cause = ending === 'Maybe' && said.type === 'Deleted' ? UNKNOWN_ORDER : said
 
   const graceUsedPercent = graceUsed(containers, graceSeconds)
   const cut = Math.max(0, entries.length - MAX_TIMELINE)
@@ -322,7 +281,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       name: identity.name,
       uid: identity.uid,
       ...(node === undefined ? {} : { node }),
-      ...(last === undefined ? {} : { graceSeconds, restartPolicy: last.restartPolicy }),
+      ...(last === undefined ? {} : { ...(graceKnown ? { graceSeconds } : {}), restartPolicy: last.restartPolicy }),
       ...(history.workload === undefined ? {} : { workload: { ...history.workload } }),
     },
     state: complete ? 'Complete' : late ? 'Overdue' : 'Terminating',
@@ -336,7 +295,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
         }
       : {}),
     startedAt: formatTime(startEntry.at),
-    ...(asked === undefined ? {} : { deadline: formatTime(startEntry.at + graceSeconds * SECOND) }),
+    ...(asked === undefined || !graceKnown ? {} : { deadline: formatTime(startEntry.at + graceSeconds * SECOND) }),
     ...(finishedAt === undefined ? {} : { finishedAt: formatTime(finishedAt) }),
     ...(milliseconds === undefined ? {} : { tookMilliseconds: milliseconds, took: took(milliseconds) }),
     ...(graceUsedPercent === undefined ? {} : { graceUsedPercent }),
@@ -432,8 +391,7 @@ export function nodeClock(facts: readonly Fact[]): { node: string; offset: Offse
   const node = history?.last?.nodeName
   if (history === undefined || node === undefined) return undefined
   const { deletion } = history
-  const sound = deletion !== undefined && (deletion.pod.deletionGracePeriodSeconds !== 0 || deletion.change !== 'Listed')
-  const floor = sound ? deletionFloor(deletion.pod) : undefined
+  const floor = deletion === undefined ? undefined : deletionFloor(deletion)
   return { node, offset: tightenNodeClock(history, Clocks.of(history.clocks), floor, deletion?.arrivedAt).offset('Node') }
 }
 

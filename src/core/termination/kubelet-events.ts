@@ -52,13 +52,21 @@ export interface KubeletEvents {
   readonly preStopFailures: (container: string) => readonly Interval[]
   /** Earliest Killing of any container. */
   readonly firstKilling: Interval | undefined
+  /** Latest of them: of this termination, even where its beginning was not seen. */
+  readonly lastKilling: Interval | undefined
 }
 
 /**
  * @param notBefore start of the termination on the node's clock: a Killing before it belongs to a restart (liveness probe,
  *   changed sandbox), which uses the same reason
+ * @param lastStarts of each container, on the node's clock: what was before the start of a run did not end it
  */
-export function kubeletEvents(history: History, clocks: Clocks, notBefore: number): KubeletEvents {
+export function kubeletEvents(
+  history: History,
+  clocks: Clocks,
+  notBefore: number,
+  lastStarts: ReadonlyMap<string, number>,
+): KubeletEvents {
   const killings = new Map<string, Interval[]>()
   const failures = new Map<string, Interval[]>()
   let firstKilling: Interval | undefined
@@ -74,12 +82,13 @@ export function kubeletEvents(history: History, clocks: Clocks, notBefore: numbe
     const container = containerOf(event)
     if (container === undefined) continue
     const at = occurrence(fact, clocks)
-    if (at === undefined || at.latest < notBefore - MILLISECOND) continue
+    const since = Math.max(notBefore, lastStarts.get(container) ?? notBefore)
+    if (at === undefined || at.latest < since - MILLISECOND) continue
     if (event.reason === 'Killing') {
       if (!STOPPING.test(text(event))) continue
       // The first occurrence is known by its name whatever version arrived, unless the version is about another container.
       const first = event.count > 1 && event.message === text(event) ? firstOccurrence(event) : undefined
-      if (first !== undefined && first.latest >= notBefore && !seen.has(event.name)) add(killings, container, first)
+      if (first !== undefined && first.latest >= since && !seen.has(event.name)) add(killings, container, first)
       seen.add(event.name)
       add(killings, container, at)
       const earliest = first ?? at
@@ -88,7 +97,9 @@ export function kubeletEvents(history: History, clocks: Clocks, notBefore: numbe
       add(failures, container, at)
     }
   }
+  const all = [...killings.values()].flat().sort((a, b) => a.latest - b.latest)
   return {
+    lastKilling: all.at(-1),
     killings: (container) => killings.get(container) ?? [],
     preStopFailures: (container) => failures.get(container) ?? [],
     firstKilling,

@@ -19,6 +19,7 @@ export interface Entry extends Interval {
 }
 
 const NEVER = Number.NEGATIVE_INFINITY
+const MAX_ROUNDS = 20
 const laneOf = (entry: Entry): string => `${entry.container ?? ''}/${entry.service ?? ''}`
 const rankOf = (entry: Entry): number => MARKS.indexOf(entry.mark)
 
@@ -34,36 +35,60 @@ export function sortCausally(entries: Entry[], clocks: Clocks, overran: Readonly
   const latest = (entry: Entry) => clocks.latest(entry.latest, entry.clock, 'Recorder')
   const began = entries.find((entry) => entry.mark === 'Terminating')
   const removed = entries.find((entry) => entry.mark === 'Removed')
-  const floors = new Map<string, Micros>()
   const keys = new Map<Entry, Micros>()
   const keyOf = (entry: Entry) => keys.get(entry) ?? time(entry)
-  let reported = NEVER
-  for (const entry of [...entries].sort((a, b) => rankOf(a) - rankOf(b))) {
-    const lane = laneOf(entry)
-    const before = entry.mark === 'ContainerExited' && began !== undefined && latest(entry) < earliest(began)
-    const key = Math.max(
-      time(entry),
-      before || began === undefined ? NEVER : time(began),
-      entry.mark === 'PodFinished' || entry.mark === 'Removed' ? reported : NEVER,
-      lane === '/' ? NEVER : (floors.get(lane) ?? NEVER),
-    )
-    // A report of an exit is in the object, so the object was there then.
-    if (entry.mark === 'ContainerExited') reported = Math.max(reported, key)
-    keys.set(entry, key)
-    // The kubelet stops waiting for a hook that overruns: its end comes after the signal and holds nothing back.
-    if (!(entry.mark === 'PreStopFinished' && overran.has(entry.container ?? ''))) floors.set(lane, key)
+  const raise = (entry: Entry, floor: Micros): boolean => {
+    if (keyOf(entry) >= floor) return false
+    keys.set(entry, floor)
+    return true
   }
-  if (removed !== undefined) {
-    const unsure = entries.filter(
-      (entry) => entry !== removed && (entry.version ?? removed.version) === removed.version && earliest(entry) <= removed.latest,
-    )
-    keys.set(removed, Math.max(keyOf(removed), ...unsure.map(keyOf)))
+
+  const byRank = [...entries].sort((a, b) => rankOf(a) - rankOf(b))
+  const lanes = (): boolean => {
+    const floors = new Map<string, Micros>()
+    let reported = NEVER
+    let raised = false
+    for (const entry of byRank) {
+      const lane = laneOf(entry)
+      const before = entry.mark === 'ContainerExited' && began !== undefined && latest(entry) < earliest(began)
+      const floor = Math.max(
+        before || began === undefined ? NEVER : keyOf(began),
+        entry.mark === 'PodFinished' || entry.mark === 'Removed' ? reported : NEVER,
+        lane === '/' ? NEVER : (floors.get(lane) ?? NEVER),
+      )
+      raised = raise(entry, floor) || raised
+      // A report of an exit is in the object, so the object was there then.
+      if (entry.mark === 'ContainerExited') reported = Math.max(reported, keyOf(entry))
+      // The kubelet stops waiting for a hook that overruns: its end comes after the signal and holds nothing back.
+      if (!(entry.mark === 'PreStopFinished' && overran.has(entry.container ?? ''))) floors.set(lane, keyOf(entry))
+    }
+    return raised
   }
-  let last = NEVER
-  const versioned = entries.flatMap((entry) => (entry.version === undefined ? [] : [{ entry, version: entry.version }]))
-  for (const { entry } of versioned.sort((a, b) => compareVersions(a.version, b.version) || rankOf(a.entry) - rankOf(b.entry))) {
-    last = Math.max(last, keyOf(entry))
-    keys.set(entry, last)
+
+  const unsure = entries.filter(
+    (entry) =>
+      removed !== undefined &&
+      entry !== removed &&
+      (entry.version === undefined || removed.version === undefined) &&
+      earliest(entry) <= removed.latest,
+  )
+  const versioned = entries
+    .flatMap((entry) => (entry.version === undefined ? [] : [{ entry, version: entry.version }]))
+    .sort((a, b) => compareVersions(a.version, b.version) || rankOf(a.entry) - rankOf(b.entry))
+  const versions = (): boolean => {
+    let raised = removed !== undefined && raise(removed, Math.max(NEVER, ...unsure.map(keyOf)))
+    let last = NEVER
+    for (const { entry } of versioned) {
+      raised = raise(entry, last) || raised
+      last = Math.max(last, keyOf(entry))
+    }
+    return raised
+  }
+
+  // Each rule only raises, and what it raises may have to raise others; marks are few, and so are the rounds.
+  for (let rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+    const more = [lanes(), versions()]
+    if (!more.includes(true)) break
   }
   entries.sort((a, b) => {
     const [here, there] = [laneOf(a), laneOf(b)]
