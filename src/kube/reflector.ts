@@ -21,6 +21,7 @@ import type {
 } from './reflector-types.ts'
 import { Retry } from './retry.ts'
 import { isOlder, Store, type WatchType } from './store.ts'
+import { Watchdog } from './watchdog.ts'
 
 const DEFAULTS: ReflectorTimings = {
   backoffBaseMs: 500,
@@ -179,53 +180,45 @@ export class Reflector<T extends Identified> {
       signal,
     })
     this.#counters.watches++
-    const watchdog = this.#watch(stream)
+    const silence = { error: undefined as KubeError | undefined }
+    const watchdog = this.#guardAgainstSilence(stream, silence)
     try {
       this.#horizon.opened()
       if (this.#version === undefined) this.#store.beginList()
-      for await (const event of eventsOf(this.#options, stream, watchdog.arrived)) {
+      const arrived = (arrivedAt: Micros) => {
+        watchdog.reset()
+        this.#counters.lastAliveAt = arrivedAt
+        this.#horizon.arrived(arrivedAt)
+      }
+      for await (const event of eventsOf(this.#options, stream, arrived)) {
         if (signal.aborted) return
         this.#event(event, stream.sentAt)
       }
-      if (watchdog.silent !== undefined) throw watchdog.silent
+      if (silence.error !== undefined) throw silence.error
       if (this.#version === undefined && !signal.aborted) {
         throw new KubeError('BadResponse', `WATCH ${this.#options.path}: the initial events ended before their end`)
       }
     } catch (thrown) {
-      throw watchdog.silent ?? thrown
+      throw silence.error ?? thrown
     } finally {
       watchdog.stop()
       stream.close()
     }
   }
 
-  /** Ticks while a stream is open: closes it when it is silent for too long, and keeps the horizon's time. */
-  #watch(stream: HttpStream) {
+  /** Closes the stream when it is silent for too long, and keeps the horizon's time. */
+  #guardAgainstSilence(stream: HttpStream, silence: { error: KubeError | undefined }): Watchdog {
     const { inactivityMs, initialEventsMs } = this.#timings
-    const listing = this.#version === undefined
-    const tickMs = Math.min(TICK_MS, inactivityMs / 4, initialEventsMs / 4)
-    let silentMs = 0
-    const timer = setInterval(() => {
-      this.#horizon.tick(this.#options.clock.now())
-      // Counted in ticks and not read from a clock: where this process was stopped, the bytes may be waiting in the socket.
-      silentMs += tickMs
-      const initial = listing && this.#version === undefined
-      const limitMs = initial ? initialEventsMs : inactivityMs
-      if (silentMs < limitMs) return
-      if (initial) this.#pagesUntilMs = performance.now() + PAGES_AFTER_SILENCE_MS
-      watchdog.silent = new KubeError('Timeout', `WATCH ${this.#options.path}: nothing came for ${limitMs / 1000} s`)
-      stream.close()
-    }, tickMs)
-    const watchdog = {
-      silent: undefined as KubeError | undefined,
-      arrived: (arrivedAt: Micros) => {
-        silentMs = 0
-        this.#counters.lastAliveAt = arrivedAt
-        this.#horizon.arrived(arrivedAt)
+    return new Watchdog({
+      tickMs: Math.min(TICK_MS, inactivityMs / 4, initialEventsMs / 4),
+      limitMs: () => (this.#version === undefined ? initialEventsMs : inactivityMs),
+      onTick: () => this.#horizon.tick(this.#options.clock.now()),
+      onSilent: (limitMs) => {
+        if (this.#version === undefined) this.#pagesUntilMs = performance.now() + PAGES_AFTER_SILENCE_MS
+        silence.error = new KubeError('Timeout', `WATCH ${this.#options.path}: nothing came for ${limitMs / 1000} s`)
+        stream.close()
       },
-      stop: () => clearInterval(timer),
-    }
-    return watchdog
+    })
   }
 
   #event({ type, raw, arrivedAt }: RawEvent, askedAt: Micros): void {
