@@ -1,6 +1,6 @@
 /** The recorder as a part of the program: its watches, its leadership, and what the leader does from time to time. */
 import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
-import { formatTime, MILLISECOND, type Micros, parseTime } from '../../core/time.ts'
+import { formatTime, MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
 import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
 import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
@@ -20,7 +20,7 @@ import { Retention } from './retention.ts'
 import { Warnings } from './warnings.ts'
 import { WorkloadResolver } from './workloads.ts'
 
-/** Annotation of the Lease: everything that began before is recorded, or stands in a record that is still open. */
+/** Annotation of the Lease, in the API server's time: what began before is recorded, or stands in a record that is still open. */
 export const HIGH_WATER_MARK = 'gracewatch.dev/high-water-mark'
 
 /** The only Events that tell of a container's end; the API server filters, so that the others cost nothing. */
@@ -31,6 +31,9 @@ const RETENTION_MS = 300_000
 const FIRST_RETENTION_MS = 20_000
 const WARNINGS_MS = 60_000
 const CLOCK_MS = 240_000
+const CATCH_UP_RETRY_MS = 5000
+/** The API server is taken to deliver a change within this, as src/kube/horizon.ts has it. */
+const SERVER_LAG = SECOND
 /** Each answer halves what is open of the API server's clock: from a second to the time of a round trip. */
 const CLOCK_SAMPLES = 8
 
@@ -179,10 +182,14 @@ export class RecorderController implements Controller {
     this.#stopping = true
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all([...this.events, this.slices, this.pods].map((reflector) => reflector.stop()))
-    await this.#recorder.stop()
+    await this.#recorder.finish()
+    if (this.elector.isLeader()) await this.#warnings?.close()
     this.#mark()
+    // Ends what still tries to write, too.
     await this.elector.stop()
+    await this.#recorder.stop()
     this.#unobserve?.()
+    this.#options.log.info(this.#recorder.stats, 'recorder stopped')
   }
 
   #reflector<T extends Identified>(
@@ -202,8 +209,10 @@ export class RecorderController implements Controller {
   #lead(): void {
     const { clock, log, settings } = this.#options
     const term = ++this.#term
-    const mark = parseTime(this.elector.annotations[HIGH_WATER_MARK])
-    log.info({ highWaterMark: mark === undefined ? null : formatTime(mark) }, 'leading')
+    const stated = parseTime(this.elector.annotations[HIGH_WATER_MARK])
+    const mark = stated === undefined ? undefined : stated - (this.#recorder.apiClock.get(clock.now())?.latest ?? 0)
+    log.info({ highWaterMark: stated === undefined ? null : formatTime(stated) }, 'leading')
+    let failures = 0
     const attempt = async () => {
       try {
         const count = await catchUp(
@@ -220,22 +229,32 @@ export class RecorderController implements Controller {
           mark,
         )
         if (count > 0) log.info({ count }, 'terminations taken up that nobody had watched')
-        if (term === this.#term) this.#caughtUp = true
+        if (term !== this.#term) return
+        this.#caughtUp = true
+        // What was refused while the records could not even be listed (no CRD yet) need not wait its time out.
+        if (failures > 0) this.#recorder.takeOver(mark)
       } catch (error) {
         if (term !== this.#term || this.#stopping) return
-        log.warn({ err: error }, 'catch-up not finished, trying again')
+        log[failures++ === 0 ? 'warn' : 'debug']({ err: error }, 'catch-up not finished, trying again')
         const retry = error instanceof KubeError ? error.retryAfterMs : undefined
-        this.#once(retry ?? 5000, attempt)
+        this.#once(retry ?? CATCH_UP_RETRY_MS, attempt)
       }
     }
     void attempt()
-    this.#recorder.takeOver()
+    this.#recorder.takeOver(mark)
   }
 
-  /** The mark moves only once what lies before it is recorded. */
+  /**
+   * The mark moves only once what lies before it is recorded, and no further than Pods have certainly been watched. It is written
+   * in the API server's time, since whoever reads it can run on another machine.
+   */
   #mark(): void {
-    if (this.elector.isLeader() && this.#caughtUp)
-      this.elector.setAnnotation(HIGH_WATER_MARK, formatTime(this.#recorder.watchedUntil()))
+    const { clock } = this.#options
+    const { lastAliveAt } = this.pods.stats
+    const offset = this.#recorder.apiClock.get(clock.now())
+    if (!this.elector.isLeader() || !this.#caughtUp || lastAliveAt === undefined || offset === undefined) return
+    const until = Math.min(this.#recorder.watchedUntil(), lastAliveAt - SERVER_LAG)
+    this.elector.setAnnotation(HIGH_WATER_MARK, formatTime(Math.floor(until + offset.earliest)))
   }
 
   async #retain(): Promise<void> {

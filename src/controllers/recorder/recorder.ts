@@ -5,7 +5,7 @@
 import type { PodTermination } from '../../api/pod-termination.ts'
 import { ClockEstimate, offsetFromDate } from '../../core/clock-estimate.ts'
 import type { ClockFact, EndpointSliceSnapshot, EventSnapshot, Fact, GapFact, PodFact, PodSnapshot } from '../../core/evidence.ts'
-import { isAbnormal, recordName, recordObject } from '../../core/record-object.ts'
+import { isAbnormal } from '../../core/record-object.ts'
 import { isTerminal } from '../../core/termination/history.ts'
 import { assemble, isPlainCompletion, nodeClock } from '../../core/termination/index.ts'
 import { MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
@@ -15,12 +15,13 @@ import { KubeError } from '../../kube/errors.ts'
 import type { KubeHttp, ResponseObservation } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
 import type { Change, Gap } from '../../kube/reflector-types.ts'
-import type { Refused } from '../../kube/refusal.ts'
+import { RateLimit } from '../rate-limit.ts'
 import { WorkQueue } from '../work-queue.ts'
 import { EvidenceStore } from './evidence-store.ts'
 import { Tracker } from './tracker.ts'
 import type { Warnings } from './warnings.ts'
 import type { WorkloadResolver } from './workloads.ts'
+import { digestOf, isNews, RecordWriter } from './writer.ts'
 
 /** A termination that is over by then costs one write. */
 const FIRST_WRITE: Micros = 2 * SECOND
@@ -30,7 +31,8 @@ const SETTLE: Micros = 250 * MILLISECOND
 const LINGER: Micros = 20 * SECOND
 /** A standby keeps what the leader should have written until a new leader surely had its turn. */
 const STANDBY_KEEP: Micros = 120 * SECOND
-const RETRY_REFUSED: Micros = 300 * SECOND
+/** What may still be written when the process stops. */
+const FINISH_MS = 2000
 const MAX_TRACKERS = 200_000
 
 export interface RecorderSettings {
@@ -40,6 +42,7 @@ export interface RecorderSettings {
   readonly recordCompletions: boolean
   readonly namespace: string
   readonly writeConcurrency: number
+  readonly writesPerSecond: number
 }
 
 export interface Leadership {
@@ -72,15 +75,18 @@ export class Recorder {
   readonly #queue: WorkQueue
   readonly #api = new ClockEstimate()
   readonly #nodes = new Map<string, ClockEstimate>()
-  readonly #refusedTold = new Map<string, Micros>()
-  #written = 0
-  readonly #refused: Record<string, number> = {}
+  readonly #limit: RateLimit
+  readonly #writer: RecordWriter
+  #finishing = false
   #droppedFacts = 0
   #droppedTrackers = 0
 
   constructor(options: RecorderOptions) {
     this.#options = options
     this.#evidence = new EvidenceStore(options.slice)
+    const { records, clock, log, settings } = options
+    this.#limit = new RateLimit(settings.writesPerSecond)
+    this.#writer = new RecordWriter({ records, clock, log, namespace: settings.namespace, limit: this.#limit })
     this.#queue = new WorkQueue({
       concurrency: options.settings.writeConcurrency,
       worker: (uid) => this.#reconcile(uid),
@@ -91,8 +97,8 @@ export class Recorder {
   get stats(): RecorderStats {
     return {
       tracked: this.#trackers.size,
-      written: this.#written,
-      refused: { ...this.#refused },
+      written: this.#writer.written,
+      refused: this.#writer.refused,
       dropped: { ...this.#evidence.dropped, facts: this.#droppedFacts, trackers: this.#droppedTrackers },
     }
   }
@@ -196,15 +202,31 @@ export class Recorder {
     for (const tracker of this.#trackers.values()) if (tracker.completedAt === undefined) tracker.add(fact)
   }
 
-  /** Leadership came: what the one before had under way is taken up. */
-  takeOver(): void {
+  /**
+   * Leadership came, or writes are possible again: what is under way is taken up.
+   *
+   * @param mark the high-water mark of the leader before, on this recorder's clock
+   */
+  takeOver(mark: Micros | undefined): void {
     for (const tracker of this.#trackers.values()) {
-      if (tracker.written === undefined) tracker.mayExist = true
+      tracker.notBefore = 0
+      if (tracker.written === undefined) {
+        tracker.mayExist = true
+        tracker.recordedBefore = mark !== undefined && tracker.since < mark
+      }
       this.#queue.add(tracker.uid)
     }
   }
 
-  /** Writes what is due and can be written, then ends. */
+  /** Writes the records of what is over, without waiting for what may still come: a successor knows less of it. */
+  async finish(): Promise<void> {
+    if (!this.#options.leadership.isLeader()) return
+    this.#finishing = true
+    this.#limit.open()
+    // What is under way without being over waits in the queue too, and is left as it is.
+    await this.#queue.drain(FINISH_MS)
+  }
+
   async stop(): Promise<void> {
     await this.#queue.stop()
   }
@@ -252,7 +274,13 @@ export class Recorder {
     if (tracker === undefined) return
     const { clock, leadership, settings, workloads } = this.#options
     const now = clock.now()
-    const later = (at: Micros) => this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.now()) / MILLISECOND) })
+    const later = (at: Micros) => {
+      if (!this.#finishing) this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.now()) / MILLISECOND) })
+    }
+    if (tracker.completedAt !== undefined && leadership.isLeader()) {
+      if (now < tracker.completedAt + LINGER && !this.#finishing) return later(tracker.completedAt + LINGER)
+      if (!tracker.changed || tracker.closed) return this.#drop(tracker)
+    }
 
     if (tracker.pod !== undefined && !workloads.settled(tracker.pod)) await workloads.resolve(tracker.pod)
     const clocks = tracker.clocks ?? this.#clocks(tracker.pod?.nodeName, now)
@@ -270,12 +298,13 @@ export class Recorder {
     }
     if (complete) {
       // The Events and endpoint changes of the last moment are still on their way.
-      if (tracker.overAt !== undefined && now < tracker.overAt + SETTLE) return later(tracker.overAt + SETTLE)
+      const settledAt = (tracker.overAt ?? 0) + SETTLE
+      if (now < settledAt && !this.#finishing) return later(settledAt)
       await this.#complete(tracker, record, clocks, later)
       return
     }
     const due = tracker.since + FIRST_WRITE
-    if (now < due) {
+    if (now < due || this.#finishing) {
       later(due)
       return
     }
@@ -296,16 +325,15 @@ export class Recorder {
       const now = this.#options.clock.now()
       current = assemble(this.#factsOf(tracker, clocks), now) ?? record
     }
-    if (tracker.written?.state !== current.state && current.state !== undefined && !tracker.closed) {
-      if (this.#kept(current) && (await this.#write(tracker, current)) && current.state === 'Overdue')
-        await this.#options.warnings?.tell(current)
-      else if (!this.#kept(current)) tracker.written = { state: current.state, text: '' }
-    }
+    const { state } = current
+    const due = !tracker.closed && isNews(tracker, current) && !this.#writer.holdsBack(tracker, current)
+    if (due && !this.#kept(current)) tracker.written = { state, digest: '' }
+    else if (due && (await this.#writer.write(tracker, current)) && state === 'Overdue') await this.#tell(tracker, current)
     // The deadline and what it allows for are the core's to judge: it is asked again a little after.
     const deadline = parseTime(record.deadline)
     const now = this.#options.clock.now()
-    if (current.state === 'Terminating')
-      later(Math.max(now + SECOND, Math.min((deadline ?? now) + 5 * SECOND, now + 60 * SECOND)))
+    if (state === 'Terminating') later(Math.max(now + SECOND, Math.min((deadline ?? now) + 5 * SECOND, now + 60 * SECOND)))
+    else if (tracker.refusedIn === state && !tracker.closed) later(tracker.notBefore)
   }
 
   async #complete(
@@ -314,105 +342,27 @@ export class Recorder {
     clocks: readonly ClockFact[],
     later: (at: Micros) => void,
   ): Promise<void> {
-    if (tracker.completedAt === undefined) {
-      const written = !this.#kept(record) || tracker.closed || (await this.#write(tracker, record))
-      if (!written && !tracker.closed) return
-      tracker.completedAt = this.#options.clock.now()
-      tracker.clocks = clocks
-      if (!this.#kept(record)) tracker.closed = true
-      if (!tracker.closed && !tracker.warned) {
-        tracker.warned = true
-        await this.#options.warnings?.tell(record)
-      }
-      later(tracker.completedAt + LINGER)
-      return
+    if (tracker.completedAt !== undefined) {
+      if (digestOf(record) !== tracker.written?.digest) await this.#writer.write(tracker, record)
+      return this.#drop(tracker)
     }
-    if (this.#options.clock.now() < tracker.completedAt + LINGER) {
-      later(tracker.completedAt + LINGER)
-      return
-    }
-    if (!tracker.settled && !tracker.closed && tracker.written !== undefined && JSON.stringify(record) !== tracker.written.text) {
-      await this.#write(tracker, record)
-    }
-    tracker.settled = true
-    this.#drop(tracker)
+    if (this.#writer.holdsBack(tracker, record)) return later(tracker.notBefore)
+    // A record that was begun is completed, also where one that is begun now would not be kept.
+    if (!this.#kept(record) && tracker.mayExist) await this.#writer.find(tracker, record)
+    if (!this.#kept(record) && !tracker.stands) tracker.closed = true
+    if (!tracker.closed && !(await this.#writer.write(tracker, record)) && !tracker.closed) return later(tracker.notBefore)
+    tracker.completedAt = this.#options.clock.now()
+    tracker.clocks = clocks
+    await this.#tell(tracker, record)
+    later(tracker.completedAt + LINGER)
+  }
+
+  async #tell(tracker: Tracker, record: PodTermination): Promise<void> {
+    if (!tracker.closed) await this.#options.warnings?.tell(record)
   }
 
   #kept(record: PodTermination): boolean {
     return this.#options.settings.record === 'All' || isAbnormal(record)
-  }
-
-  /** @returns whether the record stands; where it was refused for good the tracker is closed */
-  async #write(tracker: Tracker, record: PodTermination): Promise<boolean> {
-    const { records, settings, log } = this.#options
-    if (tracker.mayExist) {
-      const found = await this.#stored(tracker, record)
-      tracker.mayExist = false
-      if (found === 'Complete') {
-        // Written by the leader before us, or in an earlier run: it saw more than we did.
-        tracker.closed = true
-        return true
-      }
-    }
-    const options = () => ({
-      ...(tracker.fullName ? { full: true } : {}),
-      ...(tracker.elsewhere ? { elsewhere: settings.namespace } : {}),
-    })
-    for (;;) {
-      const result = await records.apply(recordObject(record, options()))
-      if (result.result === 'Written') {
-        this.#written++
-        tracker.writes++
-        tracker.written = { state: record.state ?? '', text: JSON.stringify(record) }
-        return true
-      }
-      const gone = result.reason === 'NamespaceTerminating' || result.reason === 'NamespaceNotFound'
-      if (gone && !tracker.elsewhere && tracker.namespace !== settings.namespace) {
-        tracker.elsewhere = true
-        continue
-      }
-      if (result.reason === 'Invalid' && !tracker.fullName && result.message.includes('pod.uid')) {
-        tracker.fullName = true
-        continue
-      }
-      this.#refuse(tracker, result)
-      log.debug({ uid: tracker.uid, reason: result.reason, error: result.message }, 'record refused')
-      return false
-    }
-  }
-
-  async #stored(tracker: Tracker, record: PodTermination): Promise<string | undefined> {
-    const name = recordName(record.pod)
-    const found = await this.#options.records.get(tracker.namespace, name)
-    if (found !== undefined && found.pod.uid === tracker.uid) return found.state ?? 'Begun'
-    const there = await this.#options.records.get(
-      this.#options.settings.namespace,
-      recordName(record.pod, { prefix: tracker.namespace }),
-    )
-    if (there === undefined || there.pod.uid !== tracker.uid) return undefined
-    tracker.elsewhere = true
-    return there.state ?? 'Begun'
-  }
-
-  #refuse(tracker: Tracker, refused: Refused): void {
-    const { clock, log } = this.#options
-    this.#refused[refused.reason] = (this.#refused[refused.reason] ?? 0) + 1
-    const now = clock.now()
-    const key = `${tracker.namespace}/${refused.reason}`
-    const told = this.#refusedTold.get(key)
-    if (told === undefined || now - told > 3600 * SECOND) {
-      if (this.#refusedTold.size > 10_000) this.#refusedTold.clear()
-      this.#refusedTold.set(key, now)
-      log.warn({ namespace: tracker.namespace, reason: refused.reason, error: refused.message }, 'records refused')
-    }
-    if (refused.retry === 'Never') {
-      tracker.closed = true
-      return
-    }
-    // Once more after a while, and not again: a quota that is full stays so.
-    if (tracker.completedAt === undefined && now - tracker.since < 2 * RETRY_REFUSED) {
-      this.#queue.add(tracker.uid, { delayMs: RETRY_REFUSED / MILLISECOND })
-    } else tracker.closed = true
   }
 
   async #askNode(tracker: Tracker): Promise<void> {

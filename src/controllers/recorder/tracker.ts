@@ -1,4 +1,5 @@
 /** One termination while it is followed: its facts, and what has been written of it. */
+import type { PodTermination } from '../../api/pod-termination.ts'
 import type { ClockFact, Fact, PodSnapshot } from '../../core/evidence.ts'
 import type { Micros } from '../../core/time.ts'
 
@@ -7,9 +8,9 @@ const MAX_FACTS = 1200
 const KEEP_FIRST = 400
 
 export interface WrittenState {
-  readonly state: string
-  /** The record as text, to see whether later facts change it. */
-  readonly text: string
+  readonly state: PodTermination['state']
+  /** Of the record, to see whether later facts change it; empty where somebody else wrote it. */
+  readonly digest: string
 }
 
 export class Tracker {
@@ -20,9 +21,8 @@ export class Tracker {
   readonly facts: Fact[] = []
   pod: PodSnapshot | undefined
   written: WrittenState | undefined
-  writes = 0
-  /** The write of facts that came after Complete has been made, or was found needless. */
-  settled = false
+  /** A record of it stands in the API, whoever wrote it. */
+  stands = false
   nodeAsked = false
   /** When the fact arrived that ended it. */
   overAt: Micros | undefined
@@ -30,8 +30,15 @@ export class Tracker {
   clocks: readonly ClockFact[] | undefined
   /** When Complete was first written. */
   completedAt: Micros | undefined
+  /** Facts have come since then. */
+  changed = false
   /** A record of this pod may be there that another leader or an earlier run wrote. */
   mayExist: boolean
+  /** By the high-water mark it has been recorded: where no record is found, somebody has deleted it. */
+  recordedBefore = false
+  /** State in which a write was refused last, and when it may be tried again. */
+  refusedIn: PodTermination['state']
+  notBefore: Micros = 0
   /** The record stands in Gracewatch's own namespace. */
   elsewhere = false
   fullName = false

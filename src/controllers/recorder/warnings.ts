@@ -8,6 +8,8 @@ import { type EventWriter, eventName, type ObjectReference } from '../../kube/ev
 import type { Log } from '../../kube/log.ts'
 
 const WINDOW: Micros = 300 * SECOND
+/** Windows that a stop still closes: each costs a request. */
+const MAX_CLOSED_AT_STOP = 200
 const MAX_KEYS = 10_000
 
 interface Warning {
@@ -46,15 +48,19 @@ export interface WarningsOptions {
   readonly writer: EventWriter
   readonly log: Log
   readonly now: () => Micros
+  /** Default five minutes. */
+  readonly window?: Micros
 }
 
 export class Warnings {
   readonly #options: WarningsOptions
+  readonly #window: Micros
   readonly #open = new Map<string, Open>()
   failed = 0
 
   constructor(options: WarningsOptions) {
     this.#options = options
+    this.#window = options.window ?? WINDOW
   }
 
   /** For one Complete or Overdue record. Never rejects: an Event is a courtesy, the record is what counts. */
@@ -82,7 +88,7 @@ export class Warnings {
     for (const { reason, message } of warningsOf(record)) {
       const key = `${workloadReference.uid}/${reason}`
       const open = this.#open.get(key)
-      if (open !== undefined && now - open.openedAt < WINDOW) {
+      if (open !== undefined && now - open.openedAt < this.#window) {
         open.count++
         open.lastMessage = message
         open.lastAt = now
@@ -110,15 +116,21 @@ export class Warnings {
   async flush(): Promise<void> {
     const now = this.#options.now()
     for (const [key, open] of [...this.#open]) {
-      if (now - open.openedAt >= WINDOW) await this.#close(key, open)
+      if (now - open.openedAt >= this.#window) await this.#close(key, open)
     }
+  }
+
+  /** Tells the counts so far, those of the most pods first: this process writes no more. */
+  async close(): Promise<void> {
+    const counted = [...this.#open].filter(([, open]) => open.count > 1).sort(([, a], [, b]) => b.count - a.count)
+    await Promise.all(counted.slice(0, MAX_CLOSED_AT_STOP).map(([key, open]) => this.#close(key, open)))
   }
 
   async #close(key: string, open: Open): Promise<void> {
     this.#open.delete(key)
     if (open.count === 1) return
     const others = open.count > open.pods.length ? ` and ${open.count - open.pods.length} more` : ''
-    const message = `${open.count} pods within 5 minutes (${open.pods.join(', ')}${others}); the last: ${open.lastMessage}`
+    const message = `${open.count} pods within ${spanOf(open.lastAt - open.openedAt)} (${open.pods.join(', ')}${others}); the last: ${open.lastMessage}`
     await this.#write(open.workload, open.reason, message, open.count, open.openedAt, open.lastAt)
   }
 
@@ -139,4 +151,10 @@ export class Warnings {
       this.#options.log.debug({ error: String(error), reason }, 'event not written')
     }
   }
+}
+
+/** How long it took, in the unit that a person would use; never less than it was. */
+function spanOf(micros: Micros): string {
+  const seconds = Math.ceil(micros / SECOND)
+  return seconds <= 90 ? `${Math.max(1, seconds)} s` : `${Math.ceil(seconds / 60)} minutes`
 }

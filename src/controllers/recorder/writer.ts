@@ -1,0 +1,153 @@
+/**
+ * Writes the record of one termination: under which name and in which namespace, at what rate, and what to do where the API server
+ * refuses it. It is never tried hot: once in each state, again after some minutes, and then no more.
+ */
+import { createHash } from 'node:crypto'
+import { type PodTermination, STATES } from '../../api/pod-termination.ts'
+import { recordObject } from '../../core/record-object.ts'
+import { type Micros, SECOND } from '../../core/time.ts'
+import type { RecordClient, StoredPodTermination } from '../../kube/apply.ts'
+import type { RecorderClock } from '../../kube/clock.ts'
+import type { Log } from '../../kube/log.ts'
+import type { Refused } from '../../kube/refusal.ts'
+import type { RateLimit } from '../rate-limit.ts'
+import type { Tracker } from './tracker.ts'
+
+/** A quota that is full mostly stays so; a CRD that is missing is applied by a person. */
+const RETRY_REFUSED: Micros = 300 * SECOND
+const TELL_AGAIN: Micros = 3600 * SECOND
+const MAX_TOLD = 10_000
+
+export interface RecordWriterOptions {
+  readonly records: RecordClient
+  readonly clock: RecorderClock
+  readonly log: Log
+  /** Gracewatch's own, for records of namespaces that take none. */
+  readonly namespace: string
+  readonly limit: RateLimit
+}
+
+export class RecordWriter {
+  readonly #options: RecordWriterOptions
+  readonly #told = new Map<string, Micros>()
+  readonly #refused: Record<string, number> = {}
+  #written = 0
+
+  constructor(options: RecordWriterOptions) {
+    this.#options = options
+  }
+
+  get written(): number {
+    return this.#written
+  }
+
+  /** By reason. */
+  get refused(): Readonly<Record<string, number>> {
+    return { ...this.#refused }
+  }
+
+  /** True where this state was refused a little while ago: nothing is to be tried before `tracker.notBefore`. */
+  holdsBack(tracker: Tracker, record: PodTermination): boolean {
+    return tracker.refusedIn === record.state && this.#options.clock.now() < tracker.notBefore
+  }
+
+  /**
+   * @returns whether the record stands; where it was refused for good, or is not ours to write any more, the tracker is closed.
+   * Throws KubeError for what may pass by itself.
+   */
+  async write(tracker: Tracker, record: PodTermination): Promise<boolean> {
+    const { records, log, namespace, limit } = this.#options
+    if (tracker.mayExist) {
+      await this.find(tracker, record)
+      if (tracker.closed) return tracker.stands
+      if (!isNews(tracker, record)) return true
+    }
+    for (;;) {
+      await limit.take()
+      const result = await records.apply(recordObject(record, this.#place(tracker)))
+      if (result.result === 'Written') {
+        this.#written++
+        tracker.stands = true
+        tracker.written = { state: record.state, digest: digestOf(record) }
+        return true
+      }
+      const gone = result.reason === 'NamespaceTerminating' || result.reason === 'NamespaceNotFound'
+      if (gone && !tracker.elsewhere && tracker.namespace !== namespace) {
+        tracker.elsewhere = true
+        continue
+      }
+      if (result.reason === 'Invalid' && !tracker.fullName && result.message.includes('pod.uid')) {
+        tracker.fullName = true
+        continue
+      }
+      this.#refuse(tracker, record, result)
+      log.debug({ uid: tracker.uid, state: record.state, reason: result.reason, error: result.message }, 'record refused')
+      return false
+    }
+  }
+
+  /** Looks for the record that another leader or an earlier run may have written, and learns from it what is left to do. */
+  async find(tracker: Tracker, record: PodTermination): Promise<void> {
+    const found = await this.#stored(tracker, record)
+    tracker.mayExist = false
+    if (found !== undefined) {
+      tracker.stands = true
+      tracker.written = { state: found.state, digest: '' }
+      // Whoever completed it saw more than we did.
+      if (found.state === 'Complete') tracker.closed = true
+    } else if (tracker.recordedBefore) {
+      // It was written once, and somebody has deleted it.
+      tracker.closed = true
+    }
+  }
+
+  async #stored(tracker: Tracker, record: PodTermination): Promise<StoredPodTermination | undefined> {
+    for (const elsewhere of [false, true]) {
+      for (const fullName of [false, true]) {
+        const { metadata } = recordObject(record, this.#place({ elsewhere, fullName }))
+        const found = await this.#options.records.get(metadata.namespace, metadata.name)
+        // The full UID is taken only where another pod's record holds the short name.
+        if (found === undefined) break
+        if (found.pod.uid !== tracker.uid) continue
+        tracker.elsewhere = elsewhere
+        tracker.fullName = fullName
+        return found
+      }
+    }
+    return undefined
+  }
+
+  #place({ elsewhere, fullName }: Pick<Tracker, 'elsewhere' | 'fullName'>): { full?: boolean; elsewhere?: string } {
+    return { ...(fullName ? { full: true } : {}), ...(elsewhere ? { elsewhere: this.#options.namespace } : {}) }
+  }
+
+  #refuse(tracker: Tracker, record: PodTermination, refused: Refused): void {
+    const { clock, log } = this.#options
+    const now = clock.now()
+    this.#refused[refused.reason] = (this.#refused[refused.reason] ?? 0) + 1
+    const key = `${tracker.namespace}/${refused.reason}`
+    const told = this.#told.get(key)
+    if (told === undefined || now - told > TELL_AGAIN) {
+      if (this.#told.size >= MAX_TOLD) this.#told.clear()
+      this.#told.set(key, now)
+      log.warn({ namespace: tracker.namespace, reason: refused.reason, error: refused.message }, 'records refused')
+    }
+    const again = tracker.refusedIn === record.state
+    tracker.refusedIn = record.state
+    tracker.notBefore = now + RETRY_REFUSED
+    // Of a termination that is over, the second refusal is the last.
+    if (refused.retry === 'Never' || (again && record.state === 'Complete')) tracker.closed = true
+  }
+}
+
+/** True where the record is further than what has been written of this termination, by whomever: a state is never taken back. */
+export function isNews({ written }: Tracker, { state }: PodTermination): boolean {
+  return rank(state) > rank(written?.state)
+}
+
+const rank = (state: PodTermination['state']): number => (state === undefined ? -1 : STATES.indexOf(state))
+
+/** Tells whether a record has changed, at a fraction of its size. */
+export function digestOf(record: PodTermination): string {
+  return createHash('sha256').update(JSON.stringify(record)).digest('base64')
+}
