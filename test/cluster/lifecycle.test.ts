@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { attachCluster, type Cluster, ensureCluster, type PartName, type Shape, silentProgress } from './index.ts'
+import { attachCluster, type Cluster, ensureCluster, lockCluster, type PartName, type Shape, silentProgress } from './index.ts'
 import { layoutOf } from './layout.ts'
 import { isWhole, takeDown } from './lifecycle.ts'
+import type { Lock } from './lock.ts'
 import { type MachineSnapshot, takeSnapshot } from './machine-snapshot.ts'
 import { kill, signal } from './processes.ts'
 import { type RunResult, tryRun } from './run.ts'
@@ -40,19 +41,24 @@ const NOTHING = {
   files: [],
 }
 
+/** Held throughout, so that nobody comes in between two tests; the commands below this process share it. */
+let lock: Lock
+const holdLock = async () => {
+  lock = await lockCluster(settings, 'the tests of the cluster', silentProgress)
+}
+
 beforeAll(async () => {
+  await holdLock()
   const found = state()
   before = found && { version: found.version, shape: found.shape }
-  const cluster = found && (await ensureCluster({ ...before, shape: found.shape, version: found.version }))
-  await cluster?.down()
+  await takeDown(settings, silentProgress)
   untouched = await takeSnapshot()
 })
 
 afterAll(async () => {
   await takeDown(settings, silentProgress)
-  if (!before) return
-  const cluster = await ensureCluster({ ...before })
-  await cluster.close({ keep: true })
+  if (before) await (await ensureCluster({ ...before })).close({ keep: true })
+  await lock.release()
 })
 
 describe('a control plane', () => {
@@ -88,7 +94,9 @@ describe('a control plane', () => {
 
 describe('a cluster with a node', () => {
   it('is brought up once by two commands at the same time, of which one waits and says for whom', async () => {
+    await lock.release()
     const both = await Promise.all([cli('up'), cli('up')])
+    await holdLock()
     const said = both.map((result) => result.stderr).join('\n---\n')
     expect(
       both.map((result) => result.code),
