@@ -74,9 +74,12 @@ export function graceRange(history: History, stopped: boolean, cause: string, cl
   if (deletion === undefined) return cause === 'DeadlineExceeded' || !stopped ? { low: spec, high: spec } : { low: 0, high: spec }
   const first = deletion.pod.deletionGracePeriodSeconds ?? spec
   const asked = history.pods.flatMap(({ pod }) => pod.deletionGracePeriodSeconds ?? []).filter((grace) => grace > 0)
-  const low = Math.min(first, ...asked)
+  // The last delete, found in a list, hides whether one before had asked for less.
+  const hidden = history.pods.some(({ change, pod }) => change === 'Listed' && pod.deletionGracePeriodSeconds === 0)
+  const low = Math.min(first, ...asked, ...(hidden ? [0] : []))
   // What a list shows may have been shortened already; then the delete before had asked for more, as the pod's spec has it.
-  const high = Math.max(first, ...asked, ...(deletion.change === 'Listed' || deletionFloor(deletion) === undefined ? [spec] : []))
-  const lowered = history.pods.find(({ pod }) => pod.deletionGracePeriodSeconds === low)
+  const more = deletionFloor(deletion) === undefined ? Number.POSITIVE_INFINITY : deletion.change === 'Listed' ? spec : 0
+  const high = Math.max(first, ...asked, more)
+  const lowered = hidden ? undefined : history.pods.find(({ pod }) => pod.deletionGracePeriodSeconds === low)
   return { low, high, ...(lowered === undefined ? {} : { loweredBy: clocks.latest(lowered.arrivedAt, 'Recorder', 'Node') }) }
 }

@@ -57,8 +57,6 @@ export interface ContainerContext {
   readonly acknowledged: Interval | undefined
   /** Smallest and largest grace period that the kubelet may have had in hand, in seconds; loweredBy: from then on the smallest. */
   readonly grace: { readonly low: number; readonly high: number; readonly loweredBy?: Micros }
-  /** Nobody saw when it began, so of several Killing Events only the last is surely of this termination. */
-  readonly unseen: boolean
   /** Somebody asked for the deletion: its first sight shows what ran then. */
   readonly asked: boolean
   /** The pod is asked or made to end; false for one that ran to its end. */
@@ -199,10 +197,9 @@ const TURN_LATENCY: Micros = 250_000
 function runsOf(killings: readonly Interval[], context: ContainerContext): readonly Interval[] {
   const [first] = killings
   const { acknowledged, notBefore, startAt } = context
-  if (context.unseen) return killings.slice(-1)
   // By the best estimate: where it is wrong the bounds are only wider than they have to be.
   if (first === undefined || acknowledged === undefined || first.earliest <= acknowledged.at + TURN_LATENCY) return killings
-  return [interval(notBefore, Math.min(acknowledged.latest, first.latest), startAt), ...killings]
+  return [interval(notBefore, first.latest, startAt), ...killings]
 }
 
 /** The run of the hook, or of the stop, that `at` belongs to: the last that began before. */
@@ -299,7 +296,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     container.started &&
     status?.waiting === undefined &&
     // A Killing event shows what no earlier version of the pod was there to show.
-    (!container.endedBefore || (!context.asked && killings.length > 0))
+    (!container.endedBefore || (!context.asked && container.endedUnseen && killings.length > 0))
   const code = terminated?.exitCode
   const known = terminated !== undefined && terminated.reason !== 'ContainerStatusUnknown'
   /** Ending by itself with 0 in just that second is not what such a container does. */

@@ -27,6 +27,12 @@ export interface Milestone {
   readonly earliest: Micros
 }
 
+/** resourceVersions of the delete: of the change itself where that was seen, and of the first version that shows it. */
+interface Deleted {
+  readonly from?: string
+  readonly by?: string
+}
+
 /** From when on, by these bounds, the Service sent new traffic to the pod or not. */
 interface Turn {
   readonly ready: boolean
@@ -67,7 +73,7 @@ function service(
   facts: readonly EndpointFact[],
   milestones: readonly Milestone[],
   notBefore: Micros,
-  deletion: string | undefined,
+  deletion: Deleted,
   stop: Interval | undefined,
   signalledBy: string | undefined,
   gaps: readonly GapFact[],
@@ -87,17 +93,18 @@ function service(
     const after = fact.listed ? slices.get(fact.slice)?.sliceVersion : fact.sliceVersion
     slices.set(fact.slice, fact)
     const now = aggregate(slices.values())
-    const during = fact.arrivedAt >= notBefore && (deletion === undefined || compareVersions(fact.sliceVersion, deletion) >= 0)
+    const early = deletion.from !== undefined && compareVersions(fact.sliceVersion, deletion.from) < 0
+    const during = fact.arrivedAt >= notBefore && !early
+    const surely = !fact.listed && deletion.by !== undefined && compareVersions(fact.sliceVersion, deletion.by) > 0
     const reached = milestones.filter(({ version }) => after !== undefined && compareVersions(after, version) > 0)
     const versions = reached.map((milestone) => milestone.earliest)
     const earliest = Math.max(notBefore, ...versions)
-    // Readiness goes its own way, so what a list shows of it may have been before the delete as well.
-    const unseen = fact.since ?? notBefore - DAY
-    const turned = fact.listed ? Math.max(unseen, ...versions) : earliest
+    // Readiness goes its own way: unless the versions tell, it may have turned before the delete as well.
+    const turned = surely ? earliest : Math.max(fact.since ?? notBefore - DAY, ...versions)
     if (!seen || before.ready !== now.ready) {
       turns.push({
         ready: now.ready,
-        afterStop: during && signalledBy !== undefined && compareVersions(fact.sliceVersion, signalledBy) > 0,
+        afterStop: during && signalledBy !== undefined && after !== undefined && compareVersions(after, signalledBy) > 0,
         earliest: during ? turned : Number.NEGATIVE_INFINITY,
         latest: during ? fact.arrivedAt : Number.NEGATIVE_INFINITY,
       })
@@ -151,7 +158,7 @@ function readyAt(signal: Interval, turns: readonly Turn[], gaps: readonly GapFac
 
 /**
  * @param notBefore start of the termination, on the recorder's clock
- * @param deletion resourceVersion that the delete made, where it was seen: what a slice said before is no part of the termination
+ * @param deletion what a slice said before it is no part of the termination
  * @param stop stop signal of the first main container that got one, on the node's clock
  * @param signalledBy resourceVersion that reported an exit after that signal: a later version of a slice came after the signal, too
  * @param gaps when nobody watched EndpointSlices
@@ -160,7 +167,7 @@ export function endpointEnds(
   facts: readonly EndpointFact[],
   milestones: readonly Milestone[],
   notBefore: Micros,
-  deletion: string | undefined,
+  deletion: Deleted,
   stop: Interval | undefined,
   signalledBy: string | undefined,
   gaps: readonly GapFact[],

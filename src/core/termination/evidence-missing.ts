@@ -14,12 +14,14 @@ export interface MissingInput {
   readonly finishedAt: Micros
   readonly cause: string
   readonly over: boolean
+  /** Nobody saw when it began, so its Events are not told from those of an earlier stop. */
+  readonly unseen: boolean
 }
 
 const time = (at: Micros): string => `${formatTime(at).slice(11, 21)}Z`
 
 export function evidenceMissing(input: MissingInput): string[] {
-  const { history, containers, asked, cause, over } = input
+  const { history, containers, asked, cause, over, unseen } = input
   const found: string[] = []
   for (const gap of history.gaps) {
     if (gap.to < input.startEarliest || gap.from > input.finishedAt) continue
@@ -44,7 +46,7 @@ export function evidenceMissing(input: MissingInput): string[] {
       found.push(`the end of ${end.name} was not seen: ${how}.`)
     }
     const stopped = end.stopSignal !== undefined && end.outcome !== 'NeverStarted'
-    if (over && stopped && killing === undefined && exit !== undefined) {
+    if (over && !unseen && stopped && killing === undefined && exit !== undefined) {
       found.push(
         `no Killing event of ${end.name} arrived, so the start of its hook and signal are known only by rule ` +
           '(the kubelet limits its Events, and a namespace that is being deleted takes none).',

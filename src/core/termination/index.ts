@@ -19,7 +19,7 @@ import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
 import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
-import { kubeletEvents, tightenNodeClock } from './kubelet-events.ts'
+import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
 
@@ -108,14 +108,11 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     ),
   )
   const notBefore = start === undefined ? lastStarted : clocks.earliest(start.at.earliest, start.clock, 'Node')
-  const events = kubeletEvents(
-    history,
-    clocks,
-    notBefore,
-    new Map(histories.map(({ spec, lastStart }) => [spec.name, lastStart])),
-  )
-  const unseen = asked === undefined ? removal?.change === 'Vanished' : floor === undefined
-  const killing = unseen ? events.lastKilling : events.firstKilling
+  const unseen =
+    asked === undefined ? removal?.change === 'Vanished' || history.terminal?.change === 'Listed' : floor === undefined
+  const told = kubeletEvents(history, clocks, notBefore, new Map(histories.map(({ spec, lastStart }) => [spec.name, lastStart])))
+  const events = unseen ? NO_EVENTS : told
+  const killing = events.firstKilling
   if (start !== undefined && killing !== undefined) start = beforeKilling(start, killing, clocks)
   // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
   const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
@@ -142,7 +139,6 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
         ? undefined
         : clocks.convert(interval(acknowledged.arrivedAt, acknowledged.arrivedAt), 'Recorder', 'Node'),
     grace,
-    unseen,
     asked: asked !== undefined,
     stopped,
     over,
@@ -196,7 +192,9 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     history.endpoints,
     milestones(history, containers, histories, startEarliest, clocks),
     startEarliest,
-    asked === undefined ? undefined : versionOf(asked).version,
+    asked === undefined
+      ? {}
+      : { by: asked.pod.resourceVersion, ...(asked.change === 'Listed' ? {} : { from: asked.pod.resourceVersion }) },
     first?.stop,
     signalledBy(containers, histories),
     history.gaps.filter(({ resource }) => resource === 'EndpointSlice'),
@@ -227,11 +225,12 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   // One common clock for comparing: the recorder's, by best estimates.
   const onRecorder = (entry: { at: Micros; clock: Clock }) => clocks.best(entry.at, entry.clock, 'Recorder')
   sortCausally(entries, clocks, new Set(containers.flatMap(({ end }) => (end.preStop?.result === 'Overran' ? [end.name] : []))))
+  const begun = killing ?? told.lastKilling
   const startEntry: { at: Micros; clock: Clock } =
     start !== undefined
       ? { at: start.at.at, clock: start.clock }
-      : killing !== undefined
-        ? { at: killing.at, clock: 'Node' }
+      : begun !== undefined
+        ? { at: begun.at, clock: 'Node' }
         : { at: (finishedIn ?? removal)?.arrivedAt ?? lastArrival, clock: 'Recorder' }
   const finishedAt = finishedIn?.arrivedAt ?? removal?.arrivedAt ?? (last === undefined ? history.absent?.arrivedAt : undefined)
   const startRecorder = onRecorder(startEntry)
@@ -267,12 +266,14 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       finishedAt: finishedAt ?? now,
       cause: cause.type,
       over,
+      unseen,
     }),
     cut,
     skew: undefined,
   })
   const complete = finishedAt !== undefined
-  const milliseconds = finishedAt === undefined ? undefined : Math.max(0, Math.round((finishedAt - startRecorder) / 1000))
+  const timed = finishedAt !== undefined && (start !== undefined || begun !== undefined)
+  const milliseconds = !timed ? undefined : Math.max(0, Math.round((finishedAt - startRecorder) / 1000))
   const node = last?.nodeName ?? history.events.find(({ event }) => event.host !== undefined)?.event.host
   const summary = summarise(findings.map(({ type }) => type))
   return {

@@ -50,10 +50,17 @@ export interface KubeletEvents {
   /** Killing of this container for this termination, in order; the first is when the kubelet turned to it. */
   readonly killings: (container: string) => readonly Interval[]
   readonly preStopFailures: (container: string) => readonly Interval[]
-  /** Earliest Killing of any container. */
+  /** Earliest and latest Killing of any container. */
   readonly firstKilling: Interval | undefined
-  /** Latest of them: of this termination, even where its beginning was not seen. */
   readonly lastKilling: Interval | undefined
+}
+
+/** Where nobody saw when the end began, an Event may as well be of an earlier stop: of a probe's or a changed sandbox's. */
+export const NO_EVENTS: KubeletEvents = {
+  killings: () => [],
+  preStopFailures: () => [],
+  firstKilling: undefined,
+  lastKilling: undefined,
 }
 
 /**
