@@ -2,6 +2,7 @@
 import type { MarkType } from '../../src/api/pod-termination.ts'
 import { MILLISECOND, type Micros, SECOND } from '../../src/core/time.ts'
 import type { PodResult, ScenarioResult } from './runner.ts'
+import type { ContainerTruth } from './truth/containers.ts'
 
 export interface Figures {
   readonly marks: number
@@ -21,6 +22,20 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
 }
 
+const QUICK_STOP = 'StopSignal (no hook, sleep hook)'
+const SLOW_STOP = 'StopSignal (no hook, sleep hook; slow shutdown)'
+const SLOW: Micros = 0.3 * SECOND
+
+/**
+ * An app that shuts down by itself at its own pace: nothing but its exit bounds the signal from above, so the width is as long as
+ * the shutdown was.
+ */
+function slow({ kill, stopSignal, exit }: ContainerTruth): boolean {
+  return (
+    kill?.by !== 'Runtime' && stopSignal !== undefined && exit !== undefined && exit.at.earliest - stopSignal.at.earliest > SLOW
+  )
+}
+
 /**
  * Kinds that have a target of their own: a stop signal whose moment no exec or httpGet hook hides, and the last container to end,
  * whose exit the kubelet reports at once.
@@ -32,7 +47,8 @@ function kindOf(mark: MarkType, container: string | undefined, pod: PodResult): 
   if (mark === 'StopSignal') {
     if (real.role === 'Sidecar') return 'StopSignal (sidecar)'
     if (!pod.killing.includes(real.name)) return 'StopSignal (no Killing event arrived)'
-    return handler === undefined || handler === 'Sleep' ? 'StopSignal (no hook, sleep hook)' : 'StopSignal (other hooks)'
+    if (handler !== undefined && handler !== 'Sleep') return 'StopSignal (other hooks)'
+    return slow(real) ? SLOW_STOP : QUICK_STOP
   }
   if (mark !== 'Kill' && mark !== 'ContainerExited') return mark
   const exits = pod.truth.containers.map(({ exit }) => exit?.at.earliest ?? 0)
@@ -86,7 +102,7 @@ export function table(figures: Figures): string {
 
 /** Targets of the median widths, without the agent. */
 export const WIDTH_TARGETS: ReadonlyMap<string, Micros> = new Map([
-  ['StopSignal (no hook, sleep hook)', 0.3 * SECOND],
+  [QUICK_STOP, 0.3 * SECOND],
   ['Kill (last container)', 0.5 * SECOND],
   ['ContainerExited (last container)', 0.5 * SECOND],
   ['Kill (other containers)', 1.1 * SECOND],

@@ -10,7 +10,10 @@ import type { Truth } from './truth/truth.ts'
 export const PAGE = resolve(import.meta.dirname, '../../docs/scenarios.md')
 const OUT = resolve(import.meta.dirname, '../../out/test')
 
-const offset = (at: Micros, zero: Micros) => `+${((at - zero) / SECOND).toFixed(2)} s`
+const offset = (at: Micros, zero: Micros) => {
+  const seconds = ((at - zero) / SECOND).toFixed(2)
+  return `${seconds.startsWith('-') ? '' : '+'}${seconds} s`
+}
 
 /** "app: SIGTERM +15.02 s (delivered), SIGKILL +17.03 s by the runtime, ended +17.04 s with 137" */
 function containerTruth(container: ContainerTruth, zero: Micros): string {

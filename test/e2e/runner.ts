@@ -13,6 +13,7 @@ import type { World } from './world.ts'
 const COMPLETE_WITHIN_SECONDS = 60
 /** Facts that come after Complete cost one more write, which has come by then. */
 const QUIET_SECONDS = 2.5
+const FIRST_WRITE_MILLISECONDS = 2_000
 /** A record that must not be would have come by then. */
 const UNRECORDED_SECONDS = 4
 
@@ -51,7 +52,7 @@ export async function runScenario(world: World, scenario: Scenario): Promise<Sce
     const of = pods.length > 1 ? `${pod.metadata.name}: ` : ''
     const found = scenario.unrecorded?.test(pod.metadata.name)
       ? await absence(stage, pod)
-      : await presence(stage, pod, expectationOf(scenario, pod))
+      : await presence(stage, pod, expectationOf(scenario, pod), scenario.alone === true)
     problems.push(...found.problems.map((problem) => `${of}${problem}`))
     if (found.result !== undefined) results.push(found.result)
   }
@@ -81,7 +82,7 @@ async function absence(stage: Stage, pod: Raw): Promise<Found> {
   return { problems: line === undefined ? [] : [`it has a record (${line.object.outcome}) and must have none`] }
 }
 
-async function presence(stage: Stage, pod: Raw, expected: Expectation): Promise<Found> {
+async function presence(stage: Stage, pod: Raw, expected: Expectation, disturbed: boolean): Promise<Found> {
   const { observations } = stage.world
   const { uid, name } = pod.metadata
   const lines = (): readonly Line[] => (observations.records.get(uid) ?? []).filter(({ type }) => type !== 'DELETED')
@@ -106,18 +107,37 @@ async function presence(stage: Stage, pod: Raw, expected: Expectation): Promise<
   const truth = stage.world.truthOf(uid, stage.actionsOn(uid))
   const { problems, marks } = verify(record, truth, expected)
   problems.push(...placeProblems(object, expected), ...(expected.also?.(record, truth, history) ?? []))
+  const events = observations.events.get(uid) ?? []
+  problems.push(...eventProblems(record, events))
   const removed = observations.pods.get(uid)?.findLast(({ type }) => type === 'DELETED')?.arrivedAt
   const versions = new Set(history.map(({ metadata }) => metadata.resourceVersion))
+  const overdue = history.some((version) => version.state === 'Overdue')
+  const allowed = writesAllowed(record, overdue)
+  if (!disturbed && versions.size > allowed) problems.push(`the record took ${versions.size} writes, more than ${allowed}`)
   const result: PodResult = {
     name,
     truth,
     record,
     marks,
     writes: versions.size,
-    killing: killingEvents(observations.events.get(uid) ?? []),
+    killing: killingEvents(events),
     ...(removed === undefined ? {} : { delay: complete.arrivedAt - removed }),
   }
   return { problems, result }
+}
+
+/** One for an end within 2 s, two for a later one, one more for Overdue, one more for facts that come after Complete. */
+function writesAllowed(record: PodTermination, overdue: boolean): number {
+  const long = (record.tookMilliseconds ?? 0) > FIRST_WRITE_MILLISECONDS
+  return (long ? 2 : 1) + (overdue ? 1 : 0) + 1
+}
+
+/** `kubectl describe pod` shows each Warning of the record. */
+function eventProblems({ findings = [] }: PodTermination, events: readonly Line[]): string[] {
+  const warnings = findings.filter(({ severity }) => severity === 'Warning')
+  return warnings
+    .filter(({ type }) => !events.some(({ object }) => object.type === 'Warning' && object.reason === type))
+    .map(({ type }) => `no Event of the pod tells of the finding ${type}`)
 }
 
 function killingEvents(lines: readonly Line[]): string[] {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Micros } from '../../src/core/time.ts'
 import type { Cluster } from '../cluster/index.ts'
 import { Api, type Raw } from './api.ts'
-import { Controller } from './controller.ts'
+import { Controller, SYSTEM } from './controller.ts'
 import type { Images } from './manifests.ts'
 import { Observations } from './observations.ts'
 import { AuditLog } from './truth/audit-log.ts'
@@ -19,6 +19,7 @@ import { readWords, type Word } from './truth/words.ts'
 import type { Line } from './watch.ts'
 
 const SIGKILL = 9
+const RECORDS = '/apis/gracewatch.dev/v1alpha1/namespaces'
 
 /** Everything that the scenarios share: the cluster, the test's own client and watches, and the instruments of the truth. */
 export class World {
@@ -90,6 +91,7 @@ export class World {
     const failures: unknown[] = []
     const steps: (() => unknown)[] = [
       () => Promise.all(this.#namespaces.map((name) => this.#removeNamespace(name))),
+      () => this.#removeRecords(),
       () => this.observations.stop(),
       () => this.api.close(),
       () => this.#runtime.stop(),
@@ -161,6 +163,17 @@ export class World {
       if (id === undefined || status.state?.running === undefined) continue
       if (this.processes.firstOf(id) === undefined) this.processes.scan()
       else this.processes.noteThreads(id)
+    }
+  }
+
+  /** Records of pods that went with their namespace stand in Gracewatch's own. */
+  async #removeRecords(): Promise<void> {
+    if (this.controller === undefined) return
+    for (const line of [...this.observations.records.values()].flatMap((lines) => lines.at(-1) ?? [])) {
+      const { metadata, pod } = line.object
+      if (line.type === 'DELETED' || metadata.namespace !== SYSTEM || !this.#namespaces.includes(pod.namespace)) continue
+      const path = `${RECORDS}/${metadata.namespace}/podterminations/${metadata.name}`
+      if (await this.api.find(path)) await this.api.delete(path)
     }
   }
 

@@ -18,11 +18,11 @@ export const manyContainers: readonly Scenario[] = [
   {
     number: 16,
     title: 'sidecars end in reverse order, one of them is killed',
-    did: 'Two sidecars beside an app that needs 1 s: the second is signalled once the app is gone, the first after the second; the first has no handler and is killed.',
+    did: 'Two sidecars beside an app that needs 200 ms: the second is signalled once the app is gone, the first after the second; the first has no handler and is killed.',
     act: async (stage) => {
       const { manifests } = stage
       const pod = await stage.run(
-        manifests.pod('app', [manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 1000 })], {
+        manifests.pod('app', [manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 200 })], {
           terminationGracePeriodSeconds: 5,
           initContainers: [
             manifests.command('first', ['sleep', '3600'], { restartPolicy: 'Always' }),
@@ -76,7 +76,7 @@ export const manyContainers: readonly Scenario[] = [
   {
     number: 18,
     title: 'twelve containers (events get combined)',
-    did: 'A pod of twelve containers that exit with 0 at SIGTERM: from the tenth Killing event on the kubelet combines them.',
+    did: 'A pod of twelve containers that exit with 0 at SIGTERM: the Events of their start have used up what the kubelet may send about one pod, so their Killing Events are combined or dropped.',
     act: async (stage) => {
       const names = Array.from({ length: 12 }, (_, index) => `c${String(index + 1).padStart(2, '0')}`)
       const pod = await stage.run(

@@ -58,7 +58,7 @@ export const services: readonly Scenario[] = [
     act: async (stage) => {
       const { manifests } = stage
       const failing = server(stage, { UNREADY_ON_TERM: 1, EXIT_AFTER_MS: 3000 })
-      const published = server(stage, { EXIT_AFTER_MS: 1200 })
+      const published = server(stage, { EXIT_AFTER_MS: 0 })
       await stage.create(
         manifests.service('one', 'failing'),
         manifests.service('two', 'failing'),
