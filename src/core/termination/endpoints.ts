@@ -147,13 +147,17 @@ function service(
   }
 }
 
-/** Before the first of them nothing is known; a state that nobody saw change may have changed and changed back in a gap. */
+/**
+ * Before the first of them nothing is known; a state that nobody saw change may have changed and changed back in a gap; and that it
+ * still was ready is known only once it was seen to end, as the change may be on its way.
+ */
 function readyAt(signal: Interval, turns: readonly Turn[], gaps: readonly GapFact[]): 'True' | 'False' | 'Unknown' {
   if (gaps.some(({ from, to }) => from <= signal.latest && to >= signal.earliest)) return 'Unknown'
-  if (turns.some(({ earliest, latest, afterStop }) => !afterStop && earliest <= signal.latest && latest >= signal.earliest))
-    return 'Unknown'
-  const last = turns.findLast(({ latest, afterStop }) => !afterStop && latest < signal.earliest)
-  return last === undefined ? 'Unknown' : last.ready ? 'True' : 'False'
+  const after = ({ earliest, afterStop }: Turn) => afterStop || earliest > signal.latest
+  if (turns.some((turn) => !after(turn) && turn.latest >= signal.earliest)) return 'Unknown'
+  const last = turns.findLast((turn) => !after(turn))
+  if (last === undefined || (last.ready && !turns.some(after))) return 'Unknown'
+  return last.ready ? 'True' : 'False'
 }
 
 /**

@@ -115,21 +115,18 @@ function ofService(result: ServiceResult, input: FindingInput): Finding[] {
   if (stop === undefined) return []
   const signal = clocks.convert(stop, 'Node', 'Recorder')
   const on = { service: end.service }
+  if (notReady === undefined) return []
   if (end.readyAtStopSignal === 'True') {
-    const gap =
-      notReady === undefined
-        ? 'and it never left rotation before it was gone'
-        : `and left rotation ${Math.max(1, Math.round((notReady.at - signal.at) / 1000))} ms later`
+    const gap = Math.max(1, Math.round((notReady.at - signal.at) / 1000))
     return [
       finding(
         'EndpointReadyAtStopSignal',
-        `the endpoint was still ready when the stop signal came, ${gap}: new requests could still arrive. ` +
+        `the endpoint was still ready when the stop signal came, and left rotation ${gap} ms later: new requests could still arrive. ` +
           'Look for publishNotReadyAddresses on the Service; add a preStop sleep of 5 to 10 s so that the endpoint leaves first.',
         on,
       ),
     ]
   }
-  if (notReady === undefined) return []
   const drain = signal.at - notReady.at
   // By the endpoint's lower bound: it may have left long before the change of it arrived.
   if ((input.stopDirect ? signal.at : signal.latest) - notReady.earliest >= DRAIN_TIME) return []
