@@ -80,17 +80,26 @@ function summary(screen: Screen, results: readonly Result[]): number {
 async function keep(screen: Screen, cluster: Cluster, target: Target | undefined): Promise<void> {
   await target?.objects.http.close()
   await cluster.close({ keep: true })
-  const records = target === undefined ? '-A' : `-n ${target.namespace}`
+  const commands = [['eval "$(npm run -s cluster -- env)"', 'kubectl speaks to it from now on']]
+  if (target !== undefined) {
+    const space = `-n ${target.namespace}`
+    commands.push(
+      [`kubectl get pterm ${space}`, 'the records; -o wide, -o yaml'],
+      [`npx gracewatch show 3-prestop-20s ${space}`, 'one of them as a picture'],
+      [`kubectl events ${space} --types=Warning`, 'what was told on the pods'],
+      [`kubectl rollout restart ${space} deployment/web`, 'ends three more'],
+    )
+  }
+  commands.push(
+    ['kubectl get pterm -A --field-selector outcome=ForcedKill', ''],
+    ['kubectl explain pterm.findings', 'what a field and its values mean'],
+    ['npm run cluster -- down', 'leaves nothing behind'],
+  )
+  const width = Math.max(...commands.map(([command = '']) => command.length))
   screen.print(
     '',
     'The cluster stays up. To go on:',
-    '  eval "$(npm run -s cluster -- env)"               kubectl speaks to it from now on',
-    `  kubectl get pterm ${records.padEnd(32)}the records; -o wide, -o yaml, describe`,
-    '  kubectl get pterm -A --field-selector outcome=ForcedKill',
-    `  kubectl get events ${records.padEnd(31)}the Warnings, those of Gracewatch among them`,
-    '  kubectl explain pterm.findings                    what each field and value means',
-    '  kubectl logs -n gracewatch-system deployment/gracewatch-controller',
-    '  npm run cluster -- down                           leaves nothing behind',
+    ...commands.map(([command = '', what = '']) => `  ${command.padEnd(width)}  ${what}`.trimEnd()),
     '',
   )
 }
