@@ -2,13 +2,23 @@ import { defineConfig } from 'vitest/config'
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. replay: recorded evidence. apiserver: a real API server. e2e: a real node.
+ * unit: no process, no network but loopback. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
+ * e2e: a real node.
  */
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
-      { test: { name: 'replay', include: ['test/replay/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles: ['test/setup.ts'], testTimeout: 10_000 } },
+      { test: { name: 'replay', include: ['test/replay/**/*.test.ts'], setupFiles: ['test/setup.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'agent',
+          include: ['test/agent/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
       {
         test: {
           name: 'cluster',
