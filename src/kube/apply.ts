@@ -128,18 +128,19 @@ async function apply(
 ): Promise<Written | Refused> {
   const path = recordPath(record.metadata.namespace, record.metadata.name)
   for (let round = 1; ; round++) {
+    const { body, left } = unknown.without({ apiVersion: API_VERSION, kind: 'PodTermination', ...record })
     try {
       const response = await write({
         method: 'PATCH',
         path,
         query: { ...manager, fieldValidation: 'Strict' },
         contentType: 'application/apply-patch+yaml',
-        body: unknown.without({ apiVersion: API_VERSION, kind: 'PodTermination', ...record }),
+        body,
       })
       const { metadata } = response.json<StoredPodTermination>()
       return { result: 'Written', created: response.status === 201, uid: metadata.uid, resourceVersion: metadata.resourceVersion }
     } catch (error) {
-      if (round < MAX_ROUNDS && error instanceof KubeError && unknown.learn(error)) continue
+      if (round < MAX_ROUNDS && error instanceof KubeError && unknown.learn(error, left)) continue
       const refusal = refusalOf(error)
       if (refusal !== undefined) return refusal
       throw error
@@ -195,18 +196,22 @@ class UnknownFields {
     this.#required = required
   }
 
-  without(record: Record<string, unknown>): unknown {
-    let result: unknown = record
+  /** What to send, and which fields are left out of it. */
+  without(record: Record<string, unknown>): { body: unknown; left: ReadonlySet<string> } {
+    let body: unknown = record
     for (const [path, until] of this.#until) {
       if (this.#monotonic() >= until) this.#until.delete(path)
-      else result = drop(result, path.split('.'))
+      else body = drop(body, path.split('.'))
     }
-    return result
+    return { body, left: new Set(this.#until.keys()) }
   }
 
-  /** True where the error names fields that were still sent: the same write without them is worth another try. */
-  learn(error: KubeError): boolean {
-    const fields = unknownFieldsIn(error.message).filter((path) => !this.#required.has(path) && !this.#until.has(path))
+  /**
+   * True where the error names fields that this request still had: the same write without them is worth another try, also where a
+   * write that ran beside it has taught of them meanwhile.
+   */
+  learn(error: KubeError, left: ReadonlySet<string>): boolean {
+    const fields = unknownFieldsIn(error.message).filter((path) => !this.#required.has(path) && !left.has(path))
     for (const path of fields) this.#until.set(path, this.#monotonic() + FORGET_AFTER_MS)
     const news = fields.filter((path) => !this.#told.has(path))
     for (const path of news) this.#told.add(path)
