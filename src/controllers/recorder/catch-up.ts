@@ -57,7 +57,7 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
       !recorder.inScope(pod.namespace)
     )
       continue
-    recorder.track({ type: 'Pod', change: 'Listed', arrivedAt: now, pod })
+    recorder.track({ type: 'Pod', change: 'Listed', arrivedAt: now, pod }, undefined, from)
     count++
   }
   for (const [uid, events] of recorder.evidence.eventsByPod()) {
@@ -65,7 +65,7 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
     if (named === undefined || recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(named.namespace)) continue
     const stopped = events.some(({ event }) => event.reason === 'Killing' && (firstOccurrence(event)?.latest ?? 0) >= from)
     if (!stopped) continue
-    recorder.track({ type: 'Absent', arrivedAt: now, pod: { ...named } })
+    recorder.track({ type: 'Absent', arrivedAt: now, pod: { ...named } }, undefined, from)
     count++
   }
   return count

@@ -74,6 +74,8 @@ export class RecorderController implements Controller {
   #unobserve: (() => void) | undefined
   #stopping = false
   #watchedFrom: Micros = 0
+  /** Up to when it watched, where it was told to stop. */
+  #stoppedAt: Micros | undefined
   /** Counts terms of leadership, so that what an older one still has under way ends. */
   #term = 0
   #caughtUp = false
@@ -180,6 +182,7 @@ export class RecorderController implements Controller {
 
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#stoppedAt = this.#watchedTo()
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all([...this.events, this.slices, this.pods].map((reflector) => reflector.stop()))
     await this.#recorder.finish()
@@ -249,12 +252,16 @@ export class RecorderController implements Controller {
    * in the API server's time, since whoever reads it can run on another machine.
    */
   #mark(): void {
-    const { clock } = this.#options
-    const { lastAliveAt } = this.pods.stats
-    const offset = this.#recorder.apiClock.get(clock.now())
-    if (!this.elector.isLeader() || !this.#caughtUp || lastAliveAt === undefined || offset === undefined) return
-    const until = Math.min(this.#recorder.watchedUntil(), lastAliveAt - SERVER_LAG)
+    const offset = this.#recorder.apiClock.get(this.#options.clock.now())
+    if (!this.elector.isLeader() || !this.#caughtUp || offset === undefined) return
+    const until = Math.min(this.#recorder.watchedUntil(), (this.#stoppedAt ?? this.#watchedTo()) - SERVER_LAG)
     this.elector.setAnnotation(HIGH_WATER_MARK, formatTime(Math.floor(until + offset.earliest)))
+  }
+
+  /** Up to when changes of Pods have arrived. */
+  #watchedTo(): Micros {
+    const { phase, failuresInRow, lastAliveAt } = this.pods.stats
+    return phase === 'Watching' && failuresInRow === 0 ? this.#options.clock.now() : (lastAliveAt ?? 0)
   }
 
   async #retain(): Promise<void> {

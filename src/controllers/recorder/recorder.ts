@@ -159,8 +159,15 @@ export class Recorder {
     return isTerminal(object) && (type !== 'Listed' || previous !== undefined)
   }
 
-  /** @param previous the version before, where one is known: it shows the pod before its end */
-  track(fact: Exclude<Fact, { type: 'Clock' | 'Workload' }> & { type: 'Pod' | 'Absent' }, previous?: PodSnapshot): void {
+  /**
+   * @param previous the version before, where one is known: it shows the pod before its end
+   * @param notBefore the termination began no earlier; gaps before it are none of its
+   */
+  track(
+    fact: Exclude<Fact, { type: 'Clock' | 'Workload' }> & { type: 'Pod' | 'Absent' },
+    previous?: PodSnapshot,
+    notBefore: Micros = fact.arrivedAt - SECOND,
+  ): void {
     const { uid, namespace } = fact.pod
     if (this.#trackers.size >= MAX_TRACKERS) {
       this.#droppedTrackers++
@@ -172,7 +179,7 @@ export class Recorder {
     // That it had arrived before is all that is known of the time of the version before.
     if (previous !== undefined) tracker.add({ type: 'Pod', change: 'Listed', arrivedAt: fact.arrivedAt, pod: previous })
     for (const known of this.#evidence.take(uid)) tracker.add(known)
-    for (const gap of this.#evidence.gapsSince(fact.arrivedAt - SECOND)) tracker.add(gap)
+    for (const gap of this.#evidence.gapsSince(notBefore)) tracker.add(gap)
     if (fact.type === 'Pod') void this.#options.workloads.resolve(fact.pod)
     this.#add(tracker, fact)
   }
@@ -238,7 +245,10 @@ export class Recorder {
 
   #add(tracker: Tracker, fact: Fact): void {
     tracker.add(fact)
-    if (tracker.completedAt !== undefined) return
+    if (tracker.completedAt !== undefined) {
+      tracker.changed = true
+      return
+    }
     // Terminations on one node often come together: what one says of its clock helps the others at once.
     if (fact.type === 'Event' && !fact.listed)
       this.#learnNodeClock(tracker, this.#clocks(tracker.pod?.nodeName, fact.arrivedAt), fact.arrivedAt)
