@@ -72,7 +72,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
   operator
     .start()
-    .then(() => log.info({ pods: recorder.pods.size }, 'caches complete'))
+    .then(() => {
+      // Also where it was told to stop before they were.
+      if (recorder.pods.synced) log.info({ pods: recorder.pods.size }, 'caches complete')
+    })
     .catch((err: unknown) => {
       log.error({ err }, 'start failed')
       stopped.resolve(1)
