@@ -20,9 +20,14 @@ export function parseTime(text: string | undefined): Micros | undefined {
   return millis * MILLISECOND + Number(fraction.padEnd(6, '0').slice(0, 6))
 }
 
+/** RFC 3339 has years of four digits; a bound beyond them (a grace period of 68 years) is written as the last time that it has. */
+const FIRST: Micros = -62_135_596_800 * SECOND
+const LAST: Micros = 253_402_300_799 * SECOND
+
 /** Writes Micros as RFC 3339 in UTC with six decimals, the form of every time in a record. */
 export function formatTime(at: Micros): string {
-  const seconds = Math.floor(at / SECOND)
-  const micros = at - seconds * SECOND
+  const within = Math.min(Math.max(at, FIRST), LAST)
+  const seconds = Math.floor(within / SECOND)
+  const micros = within - seconds * SECOND
   return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(micros).padStart(6, '0')}Z`
 }

@@ -6,7 +6,7 @@ import type { EndpointEnd, MarkType } from '../../api/pod-termination.ts'
 import type { EndpointFact, GapFact } from '../evidence.ts'
 import { formatTime, type Micros, SECOND } from '../time.ts'
 import { type Clocks, type Interval, interval } from './clocks.ts'
-import { compareVersions } from './history.ts'
+import { compareVersions, orderVersions } from './history.ts'
 
 export interface EndpointMark extends Interval {
   readonly mark: MarkType
@@ -80,8 +80,7 @@ function service(
   clocks: Clocks,
 ): ServiceResult | undefined {
   const sorted = [...facts].sort(
-    (a, b) =>
-      compareVersions(a.sliceVersion, b.sliceVersion) || a.arrivedAt - b.arrivedAt || Number(b.present) - Number(a.present),
+    (a, b) => orderVersions(a.sliceVersion, b.sliceVersion) || a.arrivedAt - b.arrivedAt || Number(b.present) - Number(a.present),
   )
   const slices = new Map<string, EndpointFact>()
   const marks: EndpointMark[] = []

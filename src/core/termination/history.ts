@@ -51,18 +51,26 @@ export function compareVersions(a: string, b: string): number {
   return a < b ? -1 : 1
 }
 
+/** The same as an order for sorting: what is no number comes first, so that three versions never go round in a circle. */
+export const orderVersions = (a: string, b: string): number =>
+  Number(NUMERIC.test(a)) - Number(NUMERIC.test(b)) || compareVersions(a, b)
+
 export const isTerminal = (pod: PodSnapshot): boolean => pod.phase === 'Succeeded' || pod.phase === 'Failed'
 
 const removes = (fact: PodFact): boolean => fact.change === 'Deleted' || fact.change === 'Vanished'
+
+/** Decides between facts that contradict each other, so that no order of arrival does. */
+const compareContents = (a: Fact, b: Fact): number => (a === b ? 0 : compareText(JSON.stringify(a), JSON.stringify(b)))
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function comparePods(a: PodFact, b: PodFact): number {
   return (
-    compareVersions(a.pod.resourceVersion, b.pod.resourceVersion) ||
+    orderVersions(a.pod.resourceVersion, b.pod.resourceVersion) ||
     Number(removes(a)) - Number(removes(b)) ||
     a.arrivedAt - b.arrivedAt ||
-    compareText(a.change, b.change)
+    compareText(a.change, b.change) ||
+    compareContents(a, b)
   )
 }
 
@@ -86,8 +94,9 @@ export function gather(facts: readonly Fact[]): History | undefined {
     of('Event').sort(
       (a, b) =>
         compareText(a.event.name, b.event.name) ||
-        compareVersions(a.event.resourceVersion, b.event.resourceVersion) ||
-        a.arrivedAt - b.arrivedAt,
+        orderVersions(a.event.resourceVersion, b.event.resourceVersion) ||
+        a.arrivedAt - b.arrivedAt ||
+        compareContents(a, b),
     ),
     ({ event }) => `${event.name}/${event.resourceVersion}`,
   )
@@ -96,30 +105,29 @@ export function gather(facts: readonly Fact[]): History | undefined {
       (a, b) =>
         compareText(a.service, b.service) ||
         compareText(a.slice, b.slice) ||
-        compareVersions(a.sliceVersion, b.sliceVersion) ||
+        orderVersions(a.sliceVersion, b.sliceVersion) ||
         // The same version as it arrived, and as it was found standing later: the first has the time.
         Number(a.listed) - Number(b.listed) ||
         a.arrivedAt - b.arrivedAt ||
-        Number(b.present) - Number(a.present),
+        Number(b.present) - Number(a.present) ||
+        compareContents(a, b),
     ),
     (fact) => `${fact.service}/${fact.slice}/${fact.sliceVersion}/${fact.present}`,
   )
-  const absent = of('Absent').sort((a, b) => a.arrivedAt - b.arrivedAt)[0]
+  const absent = of('Absent').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b))[0]
   const last = pods.at(-1)?.pod
   const identity = last ?? absent?.pod ?? events[0]?.event.pod
   if (identity === undefined) return undefined
-  const workloads = of('Workload').sort((a, b) =>
-    compareText(`${a.workload.kind}/${a.workload.name}`, `${b.workload.kind}/${b.workload.name}`),
-  )
+  const workloads = of('Workload').sort(compareContents)
   return {
     identity: { namespace: identity.namespace, name: identity.name, uid: identity.uid },
     pods,
     events,
     endpoints,
     clocks: of('Clock').sort((a, b) => compareText(a.clock, b.clock) || a.earliest - b.earliest || a.latest - b.latest),
-    nodes: of('Node').sort((a, b) => a.arrivedAt - b.arrivedAt || compareText(a.node, b.node)),
+    nodes: of('Node').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b)),
     gaps: unique(
-      of('Gap').sort((a, b) => a.from - b.from || a.to - b.to || compareText(a.resource, b.resource)),
+      of('Gap').sort((a, b) => a.from - b.from || a.to - b.to || compareContents(a, b)),
       (gap) => `${gap.resource}/${gap.from}/${gap.to}/${gap.reason}`,
     ),
     workload: workloads[0]?.workload,
