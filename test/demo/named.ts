@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { openConnection } from '../../src/kube/connection.ts'
 import { KubeError } from '../../src/kube/errors.ts'
+import type { KubeHttp } from '../../src/kube/http.ts'
 import type { Progress } from '../cluster/progress.ts'
 import { DEFAULT_IMAGE, type NamedCluster } from './arguments.ts'
 import { startLocalController } from './local-controller.ts'
@@ -26,20 +27,28 @@ interface Deployment {
 export async function openNamed(named: NamedCluster, undo: Undo): Promise<Objects> {
   if (!existsSync(named.kubeconfig))
     throw new Error(`${named.kubeconfig} does not exist: name a kubeconfig file with --kubeconfig`)
-  const { http } = await openConnection({
+  const { http, describe } = await openConnection({
     kubeconfig: named.kubeconfig,
     userAgent: 'gracewatch-demo',
     ...(named.context === undefined ? {} : { context: named.context }),
   })
   undo.add('closing the connection', () => http.close())
   const objects = new Objects(http)
-  const { gitVersion } = await objects.read<{ gitVersion: string }>('/version')
+  const gitVersion = await versionOf(http).catch((error: unknown) => {
+    throw new Error(`${describe()} cannot be used: ${error instanceof Error ? error.message : String(error)}`)
+  })
   const minor = Number(/^v1\.(\d+)/.exec(gitVersion)?.[1])
   const problems = await missingRights(objects)
   if (!(minor >= OLDEST_MINOR))
     problems.push(`it runs Kubernetes ${gitVersion}: the experiments need v1.${OLDEST_MINOR} or later`)
   if (problems.length > 0) throw new Error(`this cluster cannot run the demo:\n${problems.map((it) => `  ${it}`).join('\n')}`)
   return objects
+}
+
+/** The first call is not repeated: an address at which nobody answers is most likely the wrong one. */
+async function versionOf(http: KubeHttp): Promise<string> {
+  const answer = await http.request({ method: 'GET', path: '/version' })
+  return answer.json<{ gitVersion: string }>().gitVersion
 }
 
 /** Asks for the rights that the demo needs in any case. */
