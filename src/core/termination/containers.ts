@@ -39,6 +39,8 @@ export interface ContainerResult {
   readonly stopDirect: boolean
   readonly kill: Interval | undefined
   readonly exit: Interval | undefined
+  /** When the kubelet was done with it: not before a sleep hook has ended, even where the container had not lived to its end. */
+  readonly done: Interval | undefined
   /** Its end was looked for and could not be seen: why, as a part of a sentence. */
   readonly missing: string | undefined
   /** How long after its start the kubelet reported the hook as failed, by the best estimates. */
@@ -66,7 +68,7 @@ export interface ContainerContext {
   readonly restartPolicy: string
   /** When the last version of the pod arrived, on the node's clock at the latest. */
   readonly lastSeen: Micros
-  /** Ends of those containers that must have ended before this one gets its signal (sidecars only); undefined: not known. */
+  /** When the kubelet was done with those containers that come before this one (sidecars only); undefined: not known. */
   readonly waitsFor: readonly (Interval | undefined)[]
 }
 
@@ -435,6 +437,10 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
       (spec.preStop === undefined || context.grace.low === context.grace.high),
     kill,
     exit,
+    done:
+      exit !== undefined && killing !== undefined && spec.preStop?.handler === 'Sleep'
+        ? interval(exit.earliest, Math.max(exit.latest, ofHook.stopBy))
+        : exit,
     missing,
     preStopFailedAfter:
       run === undefined || preStopFailedAt === undefined || run.latest - run.earliest > SECOND / 2

@@ -21,6 +21,7 @@ import { findingsOf, seconds } from './findings.ts'
 import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
 import { type Entry, sortCausally } from './order.ts'
+import { skewOf } from './skew.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
 
 /** Whether there is anything to record: the pod is being ended, or has ended, or is gone. */
@@ -269,7 +270,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       unseen,
     }),
     cut,
-    skew: undefined,
+    skew: skewOf(clocks),
   })
   const complete = finishedAt !== undefined
   const timed = finishedAt !== undefined && (start !== undefined || begun !== undefined)
@@ -341,7 +342,7 @@ function ends(histories: ReturnType<typeof containerHistories>, context: Context
   for (const container of others) results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [] }))
   const endOf = (container: (typeof histories)[number] | undefined): (Interval | undefined)[] => {
     const result = container === undefined ? undefined : results.get(container.spec.name)
-    return result?.stopNotBefore === undefined ? [] : [result.exit]
+    return result?.stopNotBefore === undefined ? [] : [result.done]
   }
   const mains = others.filter(({ spec }) => spec.role === 'Main').flatMap(endOf)
   let next: (typeof histories)[number] | undefined
