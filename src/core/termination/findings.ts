@@ -46,6 +46,17 @@ const finding = (type: FindingType, message: string, on: { container?: string; s
   message: message.slice(0, 1024),
 })
 
+/**
+ * A kill more than a second after the grace period means that the hook had left less than the 2 s which the kubelet then gives: the
+ * arithmetic allows no other (see containers.ts).
+ */
+function hookShare(handler: string, killing: Interval | undefined, exit: Interval | undefined, graceSeconds: number): string {
+  const late = killing !== undefined && exit !== undefined && exit.earliest - killing.latest > (graceSeconds + 1) * SECOND
+  return late
+    ? `The ${handler} preStop hook had left it no more than ${seconds(MINIMUM_STOP)}: shorten the hook, or raise terminationGracePeriodSeconds.`
+    : `The ${handler} preStop hook took its share of the grace period.`
+}
+
 function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
   const { end, killing, stop, kill, exit, preStopFailedAfter } = result
   const container = end.name
@@ -81,7 +92,7 @@ function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
     const sent = stop !== undefined && killing !== undefined ? ` (sent ${about(stop, killing)} into it)` : ''
     const killed =
       kill !== undefined && killing !== undefined ? ` and was killed after ${about(kill, killing)}` : ' and was killed'
-    const hook = end.preStop === undefined ? '' : ` The ${end.preStop.handler} preStop hook took its share of the grace period.`
+    const hook = end.preStop === undefined ? '' : ` ${hookShare(end.preStop.handler, killing, exit, input.graceSeconds)}`
     found.push(
       finding(
         'GraceExhausted',
