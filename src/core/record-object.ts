@@ -26,7 +26,6 @@ const LABEL = {
   warning: `${GROUP}/warning`,
   backup: 'velero.io/exclude-from-backup',
 } as const
-export const RECORD_LABELS = LABEL
 
 /** Outcomes that a platform team has to look at. */
 const ABNORMAL = new Set<string>(OUTCOMES.slice(0, OUTCOMES.indexOf('Unknown') + 1))
