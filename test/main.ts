@@ -1,12 +1,12 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, replay (nothing but Node) · cluster, apiserver, e2e (Linux, root, Go; see README).
+ * The suites and what they need: unit, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-const SUITES = ['check', 'unit', 'replay', 'cluster', 'apiserver', 'e2e'] as const
+const SUITES = ['check', 'unit', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
 interface Result {
   suite: Suite

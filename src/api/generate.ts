@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
+import { agentSettingsPage } from '../agent/settings.ts'
 import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
 import { GROUP } from './pod-termination.ts'
@@ -34,6 +35,7 @@ export function generatedFiles(): Map<string, string> {
   }
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
   files.set('docs/settings.md', settingsPage())
+  files.set('docs/agent-settings.md', agentSettingsPage())
   return files
 }
 

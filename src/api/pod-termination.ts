@@ -4,6 +4,8 @@
  * texts of `kubectl explain`.
  */
 import { z } from 'zod'
+import { kernelSchema } from './kernel.ts'
+import { text, time, values } from './parts.ts'
 
 export { API_VERSION, GROUP, VERSION } from './group.ts'
 
@@ -73,11 +75,6 @@ export const MARKS = [
   'Removed',
 ] as const
 
-const text = (max: number) => z.string().max(max)
-/** A description that says what each value of an enum means, one a line, as `kubectl explain` prints it. */
-const values = <T extends string>(first: string, meanings: Record<T, string>) =>
-  [first, ...Object.entries(meanings).map(([value, meaning]) => ` - ${value}: ${meaning}`)].join('\n')
-const time = z.iso.datetime({ precision: 6 }).max(32)
 const name = text(253)
 
 const workloadSchema = z.object({
@@ -336,6 +333,9 @@ export const podTerminationSchema = z
       description: 'What happened, in causal order.',
       'x-kubernetes-list-type': 'atomic',
     }),
+    kernel: kernelSchema
+      .optional()
+      .describe("What the agent on the pod's node measured in the kernel: the agent's own field, absent where none runs."),
   })
   .meta({
     description:

@@ -1,0 +1,99 @@
+/** The agent's composition root: settings, log, connection, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
+
+import { inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from '../kube/in-cluster.ts'
+import { LeanHttpClient } from '../kube/lean-http-client.ts'
+import { createLogger } from '../log.ts'
+import { cacheSynced, startHealthServer, watchAlive } from '../web/health.ts'
+import { Agent } from './agent.ts'
+import { type AgentConfig, parseAgentConfig } from './config.ts'
+import { NodeClock } from './node-clock.ts'
+
+/** How long a stop may take: less than the Pod's own grace period. */
+const STOP_WITHIN_MS = 15_000
+const USER_AGENT = 'gracewatch-agent'
+
+/** Runs until SIGTERM or SIGINT. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  const parsed = parseAgentConfig(argv)
+  if ('help' in parsed) {
+    process.stdout.write(parsed.help)
+    return 0
+  }
+  if ('problems' in parsed) {
+    for (const problem of parsed.problems) process.stderr.write(`gracewatch-agent: ${problem}\n`)
+    return 2
+  }
+  const { config, warnings } = parsed
+  const log = createLogger(config.logLevel)
+  for (const warning of warnings) log.warn({ warning }, 'setting not understood')
+
+  const clock = new NodeClock()
+  const { http, server } = await connect(config, clock)
+  const agent = new Agent({ http, clock, log, settings: config })
+  const health = await startHealthServer({
+    address: config.healthAddress,
+    live: [
+      ...agent.live(),
+      watchAlive(
+        'pods',
+        () => agent.pods.stats,
+        () => clock.now(),
+      ),
+    ],
+    ready: [...agent.ready(), cacheSynced('pods', agent.pods)],
+  })
+
+  const stopped = Promise.withResolvers<number>()
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, 'stopping')
+    const late = setTimeout(() => {
+      log.error({ withinMs: STOP_WITHIN_MS }, 'stop took too long')
+      stopped.resolve(1)
+    }, STOP_WITHIN_MS)
+    agent
+      .stop()
+      .then(() => stopped.resolve(0))
+      .catch((err: unknown) => {
+        log.error({ err }, 'stopped with errors')
+        stopped.resolve(1)
+      })
+      .finally(() => clearTimeout(late))
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+
+  log.info({ server, node: config.nodeName }, 'starting')
+  agent.start().catch((err: unknown) => {
+    log.error({ err }, 'start failed')
+    stopped.resolve(1)
+  })
+  const code = await stopped.promise
+  log.info({ records: agent.reporter.stats, trace: agent.collector.stats }, 'stopped')
+  clock.stop()
+  await health.close()
+  await http.close()
+  return code
+}
+
+/** The service account of the pod; a kubeconfig, for an agent outside of the cluster, loads the Kubernetes client. */
+async function connect({ kubeconfig, context, inCluster }: AgentConfig, clock: NodeClock) {
+  if (kubeconfig === undefined && inCluster !== undefined) {
+    const server = inClusterServer(inCluster.host, inCluster.port)
+    const credentials = serviceAccountCredentials(SERVICE_ACCOUNT_DIRECTORY)
+    return { server, http: new LeanHttpClient({ server, credentials, clock, userAgent: USER_AGENT }) }
+  }
+  const { loadKubeconfig } = await import('../kube/kubeconfig.ts')
+  const { server, credentials, proxy } = await loadKubeconfig({ kubeconfig, context })
+  if (proxy !== undefined) throw new Error(`the kubeconfig names a proxy (${proxy}): the agent connects without one only`)
+  return { server, http: new LeanHttpClient({ server, credentials, clock, userAgent: USER_AGENT }) }
+}
+
+if (import.meta.main) {
+  main(process.argv.slice(2)).then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(`gracewatch-agent: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exit(1)
+    },
+  )
+}

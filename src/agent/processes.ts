@@ -1,0 +1,320 @@
+/**
+ * Which process is whose. Kept ahead of the signals, because a killed process is gone before anybody can ask: at the start all of /proc
+ * is looked through, and from then on the trace itself tells where to look, as each container and each exec ends with a runc whose
+ * parent, the shim, now has a new child. What is still unknown when a signal names it is looked up then and there.
+ */
+import type { Part, PidNamespace, ProcessView } from '../core/kernel/facts.ts'
+import { type CgroupPlace, isDead, type ProcessStatus, type RuntimeName } from '../core/kernel/proc.ts'
+import type { Micros } from '../core/time.ts'
+import type { Procfs } from './procfs.ts'
+
+/** A process in a container. */
+export interface Known {
+  readonly pid: number
+  readonly startTicks: number
+  readonly parent: number
+  readonly part: Part
+  readonly container: ContainerEntry
+  readonly comm: string
+  /** When it became known, and when it was last seen to live. */
+  readonly since: Micros
+  aliveAt: Micros
+}
+
+export interface ContainerEntry {
+  /** 64 hexadecimal digits. */
+  readonly id: string
+  /** As the cgroup has it. */
+  readonly podUid: string
+  readonly runtime?: RuntimeName
+  /** The pause process of its pod, which no status names. */
+  readonly sandbox: boolean
+  /** The shim, conmon, or what else its process is a child of. */
+  readonly shim: number
+  pidNamespace: PidNamespace
+  first?: Known
+  /** Its process has ended, or is known to be gone. */
+  ended: boolean
+}
+
+/** Host: of the node, in no container. */
+export type Found = Known | 'Host' | 'Gone'
+
+/** What makes containers and execs, and replaces itself by the program in the end. */
+const HELPER = /^(runc|crun|youki)/
+const MAX_LOOKED_AT = 64
+/** Processes and containers that a node can have at once, with room to spare; beyond that the oldest are forgotten. */
+const MAX_KNOWN = 65_536
+const MAX_CONTAINERS = 8192
+/** Which parts of /proc are read between two looks at other work. */
+const SCAN_STEP = 100
+/** The kernel gives ids anew in a circle, so one that belonged to the node a moment ago still does. */
+const HOST_FOR: Micros = 1_000_000
+const MAX_HOSTS = 16_384
+
+export class Processes {
+  readonly #proc: Procfs
+  readonly #mono: () => Micros
+  readonly #onContainer: (container: ContainerEntry) => void
+  readonly #onExec: (process: Known, notBefore: Micros) => void
+  readonly #known = new Map<number, Known>()
+  readonly #containers = new Map<string, ContainerEntry>()
+  /** Threads of container processes, which can stand for them as the sender of their last signal. */
+  readonly #threads = new Map<number, Known>()
+  readonly #hosts = new Map<number, Micros>()
+  /** When the children of a shim were last read. */
+  readonly #shims = new Map<number, Micros>()
+
+  /**
+   * @param on.container a container became known
+   * @param on.exec a process was started in a container, at or after the time
+   */
+  constructor(
+    proc: Procfs,
+    mono: () => Micros,
+    on: { container: (container: ContainerEntry) => void; exec: (process: Known, notBefore: Micros) => void },
+  ) {
+    this.#proc = proc
+    this.#mono = mono
+    this.#onContainer = on.container
+    this.#onExec = on.exec
+  }
+
+  get size(): { readonly processes: number; readonly containers: number } {
+    return { processes: this.#known.size, containers: this.#containers.size }
+  }
+
+  container(id: string): ContainerEntry | undefined {
+    return this.#containers.get(id)
+  }
+
+  containersOf(podUid: string): ContainerEntry[] {
+    return [...this.#containers.values()].filter((container) => container.podUid === podUid)
+  }
+
+  /** Looks through all of /proc, in steps so that signals are read in between. */
+  async scan(): Promise<void> {
+    let count = 0
+    for (const pid of this.#proc.pids()) {
+      if (!this.#known.has(pid)) this.#look(pid)
+      if (++count % SCAN_STEP === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  /** Whose this process is, by what is known of it, else by a look at it now. */
+  find(pid: number): Found {
+    const known = this.#known.get(pid) ?? this.#threads.get(pid)
+    if (known !== undefined && this.#isStill(known)) return known
+    const host = this.#hosts.get(pid)
+    if (host !== undefined && this.#mono() - host < HOST_FOR) return 'Host'
+    return this.#look(pid)
+  }
+
+  /** Without a look at /proc. */
+  known(pid: number): Known | undefined {
+    return this.#known.get(pid) ?? this.#threads.get(pid)
+  }
+
+  /** Whether find() answers without a look at what nobody knew. */
+  remembers(pid: number): boolean {
+    const host = this.#hosts.get(pid)
+    return this.known(pid) !== undefined || (host !== undefined && this.#mono() - host < HOST_FOR)
+  }
+
+  isShim(pid: number): boolean {
+    return this.#shims.has(pid)
+  }
+
+  /** A runtime's helper has ended and its shim was told: perhaps the shim has a new child. */
+  lookBelow(shim: number): void {
+    const before = this.#shims.get(shim) ?? 0
+    const now = this.#mono()
+    for (const pid of this.#proc.children(shim)) {
+      if (this.#known.has(pid)) continue
+      const found = this.#look(pid)
+      if (typeof found !== 'string' && found.part === 'Exec') this.#onExec(found, before)
+    }
+    if (this.#shims.has(shim)) this.#shims.set(shim, now)
+  }
+
+  /** Processes that shims wait for, that have ended and whose end is not known yet. */
+  dead(): Known[] {
+    const now = this.#mono()
+    const gone: Known[] = []
+    for (const known of this.#known.values()) {
+      if (known.part !== 'First' && known.part !== 'Exec') continue
+      const stat = this.#proc.stat(known.pid)
+      if (stat !== undefined && stat.startTicks === known.startTicks && !isDead(stat.state)) known.aliveAt = now
+      else gone.push(known)
+    }
+    return gone
+  }
+
+  /** The container process and those below it, parents first; how many there were beyond what is looked at. */
+  look(container: ContainerEntry): { readonly processes: ProcessView[]; readonly more: number } {
+    const { first } = container
+    if (first === undefined) return { processes: [], more: 0 }
+    const now = this.#mono()
+    for (const thread of this.#proc.threads(first.pid)) this.#threads.set(thread, first)
+    const processes: ProcessView[] = []
+    const nsPids = new Map<number, number>()
+    const queue = [first.pid]
+    for (let next = queue.shift(); next !== undefined && processes.length < MAX_LOOKED_AT; next = queue.shift()) {
+      const view = this.#view(next, container, nsPids)
+      if (view === undefined) continue
+      if (next === first.pid) first.aliveAt = Math.max(first.aliveAt, now)
+      processes.push(view)
+      queue.push(...this.#proc.children(next))
+    }
+    return { processes, more: queue.length }
+  }
+
+  /** Its parent was told of its end. */
+  ended(known: Known): void {
+    if (known.part === 'First') known.container.ended = true
+    this.#forget(known)
+  }
+
+  /** Takes out what has ended: processes that are gone, containers that `keep` does not want. */
+  tidy(keep: (container: ContainerEntry) => boolean): void {
+    for (const known of [...this.#known.values()]) {
+      if (known.part === 'Below' && this.#proc.stat(known.pid)?.startTicks !== known.startTicks) this.#forget(known)
+    }
+    for (const container of [...this.#containers.values()]) {
+      if (!container.ended || keep(container)) continue
+      this.#containers.delete(container.id)
+      if (container.first !== undefined) this.#forget(container.first)
+    }
+    for (const shim of this.#shims.keys()) if (this.#proc.stat(shim) === undefined) this.#shims.delete(shim)
+    this.#hosts.clear()
+  }
+
+  #forget(known: Known): void {
+    if (this.#known.get(known.pid) === known) this.#known.delete(known.pid)
+    for (const [thread, owner] of this.#threads) if (owner === known) this.#threads.delete(thread)
+  }
+
+  /** A process that is gone is taken for the one that was there: it is, unless 32,768 others came since it was last seen. */
+  #isStill(known: Known): boolean {
+    const stat = this.#proc.stat(known.pid)
+    if (stat === undefined || stat.startTicks === known.startTicks) return true
+    this.#forget(known)
+    return false
+  }
+
+  #look(pid: number): Found {
+    const place = this.#proc.place(pid)
+    if (place === 'Gone') return 'Gone'
+    if (place === undefined) {
+      if (this.#hosts.size >= MAX_HOSTS) this.#hosts.clear()
+      this.#hosts.set(pid, this.#mono())
+      return 'Host'
+    }
+    const status = this.#proc.status(pid)
+    if (status === undefined) return 'Gone'
+    if (status.tgid !== pid) return this.#lookAtThread(pid, status)
+    const stat = this.#proc.stat(pid)
+    const comm = this.#proc.comm(pid)
+    if (stat === undefined || comm === undefined) return 'Gone'
+    return this.#learn(pid, status, stat.startTicks, comm, place)
+  }
+
+  #lookAtThread(thread: number, { tgid }: ProcessStatus): Found {
+    const owner = this.#known.get(tgid) ?? this.#look(tgid)
+    if (typeof owner !== 'string') this.#threads.set(thread, owner)
+    return owner
+  }
+
+  #learn(pid: number, status: ProcessStatus, startTicks: number, comm: string, place: CgroupPlace): Found {
+    const { parent, nsPids } = status
+    const parentPlace = parent === 0 ? 'Gone' : this.#proc.place(parent)
+    const below = typeof parentPlace === 'object'
+    const isInit = nsPids.length > 1 && nsPids.at(-1) === 1
+    // While a container or an exec is being made, children of runc's own stand in its cgroup; what stays is the shim's in the end.
+    if (!below && !isInit && HELPER.test(this.#proc.comm(parent) ?? '')) return 'Host'
+    const container = this.#containerOf(place, parent, below)
+    const now = this.#mono()
+    const known = (part: Part): Known => ({ pid, startTicks, parent, part, container, comm, since: now, aliveAt: now })
+    let found: Known
+    if (isInit && !below) {
+      found = known('First')
+    } else if (below) {
+      found = known('Below')
+    } else {
+      // Namespace of the pod or the node: of the shim's children in this cgroup the oldest is the container process.
+      const { first } = container
+      found = known(first === undefined || (first.pid !== pid && startTicks < first.startTicks) ? 'First' : 'Exec')
+    }
+    if (found.part === 'First') this.#setFirst(container, found, nsPids)
+    if (this.#known.size >= MAX_KNOWN) this.#dropOldest(this.#known)
+    this.#known.set(pid, found)
+    if (found.part === 'Exec' || found.part === 'First') this.#shims.set(parent, this.#shims.get(parent) ?? this.#mono())
+    return found
+  }
+
+  #setFirst(container: ContainerEntry, first: Known, nsPids: readonly number[]): void {
+    const before = container.first
+    container.first = first
+    container.pidNamespace = nsPids.length === 1 ? 'Node' : nsPids.at(-1) === 1 ? 'Container' : 'Pod'
+    if (before !== undefined && before.pid !== first.pid) this.#known.set(before.pid, { ...before, part: 'Exec' })
+    for (const thread of this.#proc.threads(first.pid)) this.#threads.set(thread, first)
+  }
+
+  #containerOf(place: CgroupPlace, parent: number, below: boolean): ContainerEntry {
+    const there = this.#containers.get(place.containerId)
+    if (there !== undefined) return there
+    const container: ContainerEntry = {
+      id: place.containerId,
+      podUid: place.podUid,
+      ...(place.runtime === undefined ? {} : { runtime: place.runtime }),
+      sandbox: !below && this.#isSandbox(parent, place.containerId),
+      shim: below ? 0 : parent,
+      pidNamespace: 'Unknown',
+      ended: false,
+    }
+    if (this.#containers.size >= MAX_CONTAINERS) this.#dropOldest(this.#containers)
+    this.#containers.set(container.id, container)
+    this.#onContainer(container)
+    // The one that was found first may be a process below; its ancestors are there as well.
+    if (below) this.find(parent)
+    return container
+  }
+
+  /** A shim is named after its pod's sandbox (-id); conmon says what its container is to the kubelet (-n k8s_POD_…). */
+  #isSandbox(shim: number, containerId: string): boolean {
+    const words = this.#proc.arguments(shim)
+    const after = (flag: string) => words[words.indexOf(flag) + 1]
+    if (words.includes('-id')) return after('-id') === containerId && !words.some((word) => word.includes('moby'))
+    return words.includes('-n') && after('-n')?.startsWith('k8s_POD_') === true
+  }
+
+  #view(pid: number, container: ContainerEntry, nsPids: Map<number, number>): ProcessView | undefined {
+    const status = this.#proc.status(pid)
+    const comm = this.#proc.comm(pid)
+    if (status === undefined || comm === undefined || isDead(status.state)) return undefined
+    const found = this.find(pid)
+    const startTicks = typeof found === 'object' ? found.startTicks : this.#proc.stat(pid)?.startTicks
+    if (startTicks === undefined) return undefined
+    const isFirst = container.first?.pid === pid
+    const nsPid = status.nsPids.at(-1) ?? 0
+    nsPids.set(pid, nsPid)
+    const argv0 = isFirst ? this.#proc.argv0(pid) : undefined
+    return {
+      pid,
+      nsPid,
+      nsParent: isFirst ? 0 : (nsPids.get(status.parent) ?? 0),
+      part: isFirst ? 'First' : typeof found === 'string' ? 'Below' : found.part,
+      comm,
+      ...(argv0 === undefined ? {} : { argv0 }),
+      startedBefore: this.#proc.monoOfTick(startTicks + 1),
+      signals: status.signals,
+    }
+  }
+
+  #dropOldest<K>(map: Map<K, unknown>): void {
+    for (const key of map.keys()) {
+      map.delete(key)
+      return
+    }
+  }
+}

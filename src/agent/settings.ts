@@ -1,0 +1,127 @@
+/** The settings of the agent: the one table that parsing, `--help` and docs/agent-settings.md are made from. */
+import {
+  address,
+  flagValue,
+  integer,
+  namespaceName,
+  objectName,
+  oneOf,
+  optionalText,
+  rowsOf,
+  setting,
+  settingsHelp,
+  settingsTables,
+  shortText,
+} from '../settings-table.ts'
+
+export const AGENT_SETTINGS = {
+  kubeconfig: setting({
+    group: 'Connection',
+    flag: 'kubeconfig',
+    value: 'FILE',
+    fallback: '',
+    fallbackText: "the pod's service account",
+    help: 'Kubeconfig file to connect with. Without it the agent has to run in the cluster.',
+    kind: optionalText,
+  }),
+  context: setting({
+    group: 'Connection',
+    flag: 'context',
+    value: 'NAME',
+    fallback: '',
+    fallbackText: 'its current context',
+    help: 'Context of the kubeconfig file to use.',
+    kind: optionalText,
+  }),
+  nodeName: setting({
+    group: 'Node',
+    flag: 'node-name',
+    value: 'NAME',
+    fallback: '',
+    fallbackText: 'none: it has to be given',
+    help: 'Name of the node that the agent runs on, as Kubernetes has it: the pods of this node are its own.',
+    kind: shortText,
+  }),
+  tracing: setting({
+    group: 'Node',
+    flag: 'tracing',
+    value: 'FOLDER',
+    fallback: '/sys/kernel/tracing',
+    help: 'Where tracefs is mounted.',
+    kind: shortText,
+  }),
+  instance: setting({
+    group: 'Node',
+    flag: 'instance',
+    value: 'NAME',
+    fallback: 'gracewatch',
+    help: "Name of the agent's own trace instance. One that is there already is taken over and emptied.",
+    kind: objectName,
+  }),
+  bufferKilobytes: setting({
+    group: 'Node',
+    flag: 'buffer-kilobytes',
+    value: 'COUNT',
+    fallback: '512',
+    help: "The kernel's buffer for each CPU of the node: some 7,000 signals. What runs over is lost, and stated.",
+    kind: integer(64, 65_536),
+  }),
+  linesPerSecond: setting({
+    group: 'Node',
+    flag: 'lines-per-second',
+    value: 'COUNT',
+    fallback: '5000',
+    help: 'Lines of the trace that are read in a second, averaged over some. A flood of signals costs no more than that.',
+    kind: integer(100, 100_000),
+  }),
+  recordsNamespace: setting({
+    group: 'Records',
+    flag: 'records-namespace',
+    value: 'NAME',
+    fallback: 'gracewatch-system',
+    help: "The controller's own namespace, which takes the records of namespaces that are being deleted.",
+    kind: namespaceName,
+  }),
+  recordCompletions: setting({
+    group: 'Records',
+    flag: 'record-completions',
+    value: 'BOOL',
+    fallback: 'false',
+    help: "Also write of pods that ran to their end and Succeeded with nobody stopping them. As the controller's setting of the name.",
+    kind: flagValue,
+  }),
+  healthAddress: setting({
+    group: 'Process',
+    flag: 'health-address',
+    value: 'HOST:PORT',
+    fallback: ':8081',
+    help: 'Where /livez and /readyz are served.',
+    kind: address,
+  }),
+  logLevel: setting({
+    group: 'Process',
+    flag: 'log-level',
+    value: 'LEVEL',
+    fallback: 'info',
+    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+  }),
+} as const
+
+export const AGENT_ROWS = rowsOf(AGENT_SETTINGS)
+
+export const agentHelpText = () =>
+  settingsHelp("gracewatch-agent: measures in the kernel of its node how the node's pods end.", AGENT_ROWS)
+
+/** docs/agent-settings.md. */
+export function agentSettingsPage(): string {
+  return [
+    '# Settings of the agent',
+    '',
+    'Generated from `src/agent/settings.ts` by `npm run generate`: edit that, not this.',
+    '',
+    'Each setting of the agent is a flag or an environment variable; the flag goes first. An empty value counts as not given.',
+    ...settingsTables(AGENT_ROWS),
+    '',
+  ].join('\n')
+}
