@@ -81,6 +81,13 @@ const UNKNOWN_ORDER: CauseResult = {
   message: 'the pod was deleted and had ended when it was first seen; which came first is not known',
 }
 
+/** The end was seen as it came, so that its arrival says when it was; not where a list showed it some time later. */
+function endSeen(fact: PodFact | undefined): boolean {
+  if (fact === undefined) return false
+  if (fact.change !== 'Listed' && fact.change !== 'Vanished') return true
+  return fact.since !== undefined && fact.arrivedAt - fact.since <= SECOND
+}
+
 const took = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)}s`
 
 /**
@@ -273,7 +280,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     skew: skewOf(clocks),
   })
   const complete = finishedAt !== undefined
-  const timed = finishedAt !== undefined && (start !== undefined || begun !== undefined)
+  const timed = finishedAt !== undefined && (start !== undefined || begun !== undefined) && endSeen(finishedIn ?? removal)
   const milliseconds = !timed ? undefined : Math.max(0, Math.round((finishedAt - startRecorder) / 1000))
   const node = last?.nodeName ?? history.events.find(({ event }) => event.host !== undefined)?.event.host
   const summary = summarise(findings.map(({ type }) => type))
