@@ -368,7 +368,7 @@ export class Recorder {
   }
 
   async #tell(tracker: Tracker, record: PodTermination): Promise<void> {
-    if (!tracker.closed) await this.#options.warnings?.tell(record)
+    if (!tracker.closed) await this.#options.warnings?.tell(record, tracker.told)
   }
 
   #kept(record: PodTermination): boolean {

@@ -24,6 +24,8 @@ export class Tracker {
   /** A record of it stands in the API, whoever wrote it. */
   stands = false
   nodeAsked = false
+  /** Of which warnings Kubernetes Events have told. */
+  readonly told = new Set<string>()
   /** When the fact arrived that ended it. */
   overAt: Micros | undefined
   /** What was known of the clocks when Complete was written: that it is known better later is no new fact. */

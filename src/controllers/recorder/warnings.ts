@@ -63,8 +63,12 @@ export class Warnings {
     this.#window = options.window ?? WINDOW
   }
 
-  /** For one Complete or Overdue record. Never rejects: an Event is a courtesy, the record is what counts. */
-  async tell(record: PodTermination): Promise<void> {
+  /**
+   * For one Complete or Overdue record. Never rejects: an Event is a courtesy, the record is what counts.
+   *
+   * @param told reasons that this termination has told of before; those told now are added
+   */
+  async tell(record: PodTermination, told: Set<string> = new Set()): Promise<void> {
     const now = this.#options.now()
     const { pod } = record
     const podReference: ObjectReference = {
@@ -86,6 +90,8 @@ export class Warnings {
             uid: workload.uid,
           }
     for (const { reason, message } of warningsOf(record)) {
+      if (told.has(reason)) continue
+      told.add(reason)
       const key = `${workloadReference.uid}/${reason}`
       const open = this.#open.get(key)
       if (open !== undefined && now - open.openedAt < this.#window) {

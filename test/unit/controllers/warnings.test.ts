@@ -91,6 +91,20 @@ it('the next after the window opens a new one, and tells what the old one counte
   expect(written[4]?.name).not.toBe(written[1]?.name)
 })
 
+it('a termination that tells of a finding while it is Overdue does not tell of it again when it is Complete', async () => {
+  const { written, warnings } = setup()
+  const told = new Set<string>()
+  const stuck = { type: 'StuckTerminating' as const, severity: 'Warning' as const, message: 'held by a finalizer' }
+  const { outcome: _, ...overdue } = { ...forcedKill('web-1'), state: 'Overdue' as const, findings: [stuck] }
+  await warnings.tell(overdue, told)
+  await warnings.tell({ ...forcedKill('web-1'), outcome: 'Graceful', findings: [stuck] }, told)
+  await warnings.close()
+  expect(written.map(({ object, reason, count }) => `${object.name} ${reason} ${count}`)).toEqual([
+    'web-1 StuckTerminating 1',
+    'web StuckTerminating 1',
+  ])
+})
+
 it('workloads and findings have windows of their own', async () => {
   const { written, warnings } = setup()
   await warnings.tell(forcedKill('web-1'))
