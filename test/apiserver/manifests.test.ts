@@ -9,8 +9,13 @@ const bed = useApiServer('manifests')
 const overlay = mkdtempSync(join(tmpdir(), 'gracewatch-manifests-'))
 const prefix = `gw${bed.suffix}-`
 let stderr = ''
+const CRD = 'podterminations.gracewatch.dev'
+let broughtCrd = false
 
 beforeAll(async () => {
+  // A right is asked for by the resource's name, which the API server has to know.
+  broughtCrd = (await bed.cluster.tryKubectl(['get', 'crd', CRD])).code !== 0
+  if (broughtCrd) await bed.kubectl('apply', '--server-side', '-k', join(root, 'crds'))
   const remove = { $patch: 'delete', apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
   const kustomization = {
     resources: [relative(overlay, join(root, 'deploy/manifests'))],
@@ -18,7 +23,7 @@ beforeAll(async () => {
     namePrefix: prefix,
     replicas: [{ name: 'gracewatch-controller', count: 0 }],
     // What is installed on a shared cluster stays as it is.
-    patches: [{ patch: JSON.stringify({ ...remove, metadata: { name: 'podterminations.gracewatch.dev' } }) }],
+    patches: [{ patch: JSON.stringify({ ...remove, metadata: { name: CRD } }) }],
   }
   writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
   const result = await bed.cluster.tryKubectl(['apply', '--server-side', '--validate=strict', '-k', overlay])
@@ -27,6 +32,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await bed.cluster.tryKubectl(['delete', '-k', overlay, '--wait=false', '--ignore-not-found'])
+  if (broughtCrd) await bed.cluster.tryKubectl(['delete', 'crd', CRD, '--ignore-not-found'])
   rmSync(overlay, { recursive: true })
 })
 
