@@ -2,10 +2,10 @@
 
 import { inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from '../kube/in-cluster.ts'
 import { LeanHttpClient } from '../kube/lean-http-client.ts'
-import { createLogger } from '../log.ts'
 import { cacheSynced, startHealthServer, watchAlive } from '../web/health.ts'
 import { Agent } from './agent.ts'
 import { type AgentConfig, parseAgentConfig } from './config.ts'
+import { createLeanLog } from './log.ts'
 import { NodeClock } from './node-clock.ts'
 
 /** How long a stop may take: less than the Pod's own grace period. */
@@ -24,7 +24,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 2
   }
   const { config, warnings } = parsed
-  const log = createLogger(config.logLevel)
+  const log = createLeanLog(config.logLevel)
   for (const warning of warnings) log.warn({ warning }, 'setting not understood')
 
   const clock = new NodeClock()

@@ -115,7 +115,7 @@ describe('a line of the trace', () => {
           expect(parseTraceLine(text)).toHaveProperty('type')
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     )
   })
 })
