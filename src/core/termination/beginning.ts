@@ -27,8 +27,9 @@ export function endedBeforeDeletion(history: History): 'Yes' | 'No' | 'Maybe' {
   const asked = deletionFloor(deletion)
   const due = parseTime(deletion.pod.deletionTimestamp)
   const ends = exits(deletion.pod)
-  if (ends.length === 0) return 'Maybe'
-  if (asked !== undefined && ends.every((end) => clocks.latest(end + SECOND, 'Node', 'APIServer') <= asked)) return 'Yes'
+  // One that the kubelet lost has no time, and may have been the last to end.
+  const all = ends.length > 0 && ends.length === deletion.pod.statuses.length
+  if (all && asked !== undefined && ends.every((end) => clocks.latest(end + SECOND, 'Node', 'APIServer') <= asked)) return 'Yes'
   // The delete came no later than the time that it asked for.
   return due !== undefined && ends.some((end) => clocks.earliest(end, 'Node', 'APIServer') > due + SECOND) ? 'No' : 'Maybe'
 }

@@ -438,7 +438,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     kill,
     exit,
     done:
-      exit !== undefined && killing !== undefined && spec.preStop?.handler === 'Sleep'
+      exit !== undefined && spec.preStop?.handler === 'Sleep'
         ? interval(exit.earliest, Math.max(exit.latest, ofHook.stopBy))
         : exit,
     missing,

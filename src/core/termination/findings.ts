@@ -140,7 +140,8 @@ function ofService(result: ServiceResult, input: FindingInput): Finding[] {
   }
   const drain = signal.at - notReady.at
   // By the endpoint's lower bound: it may have left long before the change of it arrived.
-  if ((input.stopDirect ? signal.at : signal.latest) - notReady.earliest >= DRAIN_TIME) return []
+  const by = input.stopDirect ? clocks.latest(stop.at, 'Node', 'Recorder') : signal.latest
+  if (by - notReady.earliest >= DRAIN_TIME) return []
   const had = drain <= 0 ? 'at about the same time as' : `about ${seconds(drain)} before`
   return [
     finding(

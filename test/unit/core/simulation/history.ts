@@ -32,9 +32,9 @@ export interface TrueHistory {
   /** First stop signal to a main container. */
   readonly firstSignalAt: Micros | undefined
   /**
-   * No history to judge by: a container ended by itself while the kubelet was away in mid-termination, and got neither the signal
-   * that the rules foretell nor a second Killing Event, and nothing that the API shows tells it from one that did. Or the pod had
-   * ended before, and its deletion is no termination.
+   * No history to judge by: a container ended by itself where the kubelet had been away in mid-termination, and got neither the
+   * signal that the rules foretell nor a second Killing Event (or all Events were lost), and nothing that the API shows tells it
+   * from one that did. Or the pod had ended before, and its deletion is no termination.
    */
   readonly unruled: boolean
 }
@@ -137,7 +137,10 @@ export function simulate(plan: Plan): TrueHistory {
   const mains = lives.filter(({ plan: { role } }) => role === 'Main')
   const over = plan.restartPolicy === 'Never' && mains.every(({ started, ownExitAt }) => started && ownExitAt < beganAt)
   const away =
-    attempts.length > 1 && lives.some(({ started, runs, signalAt }) => started && runs.length === 1 && signalAt === undefined)
+    attempts.length > 1 &&
+    lives.some(
+      ({ started, runs, signalAt }) => started && signalAt === undefined && (runs.length === 1 || plan.lostEvents === 'All'),
+    )
   const stopped = Math.max(stopping.at, ...lives.map(({ plan: { reaped }, exit }) => (exit?.at ?? 0) + reaped * MS))
 
   // --- the object's side
@@ -311,7 +314,7 @@ function limitCode137(lives: readonly Life[], from: Micros): void {
 
 /**
  * Assumed of the histories here: a container that is there to run on does not end by itself with 0, nor with the number of its stop
- * signal, in just the second before the kubelet turns to it (or, where its Killing Event is lost, after the delete).
+ * signal, in the second before the delete or between that and the kubelet's turning to it.
  */
 function keepEndsByThemselvesApart(plan: Plan, lives: readonly Life[], beganAt: Micros, firstAt: Micros): void {
   for (const life of lives) {
@@ -320,7 +323,7 @@ function keepEndsByThemselvesApart(plan: Plan, lives: readonly Life[], beganAt: 
     const natural = own.code === 0 && plan.restartPolicy !== 'Always' && role !== 'Sidecar'
     if (natural || !(own.code === 0 || own.code === 143)) continue
     const killingAt = firstAt + spread * MS
-    const from = (plan.lostEvents === 'None' ? killingAt : beganAt) - SECOND
+    const from = beganAt - SECOND
     if (life.ownExitAt >= from && life.ownExitAt <= killingAt)
       Object.assign(life, { plan: { ...life.plan, own: { ...own, code: 2 } } })
   }
