@@ -4,12 +4,12 @@ import { basename } from 'node:path'
 import { promisify } from 'node:util'
 import { API_SERVICE_ADDRESS, PORTS } from '../cluster/layout.ts'
 import type { Raw } from './api.ts'
+import { NFT_TABLE } from './leftovers.ts'
 import type { World } from './world.ts'
 
 export const SYSTEM = 'gracewatch-system'
 const DEPLOYMENT = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/gracewatch-controller`
 const REPLICAS = 2
-const TABLE = 'gracewatch_e2e'
 
 const run = promisify(execFile)
 
@@ -63,9 +63,9 @@ export class Controller {
   async cut(): Promise<void> {
     const addresses = this.#pods().map(({ status }) => status.podIP)
     const rules = [
-      `add table inet ${TABLE}`,
-      `add chain inet ${TABLE} input { type filter hook input priority 0; }`,
-      `add rule inet ${TABLE} input ip saddr { ${addresses.join(', ')} } tcp dport ${PORTS.apiServer} reject with tcp reset`,
+      `add table inet ${NFT_TABLE}`,
+      `add chain inet ${NFT_TABLE} input { type filter hook input priority 0; }`,
+      `add rule inet ${NFT_TABLE} input ip saddr { ${addresses.join(', ')} } tcp dport ${PORTS.apiServer} reject with tcp reset`,
     ]
     await run('nft', [rules.join('; ')])
     // Destroyed, not only blocked: what waits in the sockets of a blocked connection still arrives when it is let through.
@@ -74,7 +74,7 @@ export class Controller {
   }
 
   async mend(): Promise<void> {
-    await run('nft', [`delete table inet ${TABLE}`])
+    await run('nft', [`delete table inet ${NFT_TABLE}`])
   }
 
   /** Resident memory of each replica in bytes: now, and at its highest. */

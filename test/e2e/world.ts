@@ -5,6 +5,7 @@ import type { Micros } from '../../src/core/time.ts'
 import type { Cluster } from '../cluster/index.ts'
 import { Api, type Raw } from './api.ts'
 import { Controller, SYSTEM } from './controller.ts'
+import { FOLDER_PREFIX, OWNER_LABEL, removeLeftovers } from './leftovers.ts'
 import type { Images } from './manifests.ts'
 import { Observations } from './observations.ts'
 import { AuditLog } from './truth/audit-log.ts'
@@ -42,7 +43,7 @@ export class World {
     this.cluster = cluster
     this.images = images
     this.clock = new WallClock()
-    this.folder = mkdtempSync(join(tmpdir(), 'gracewatch-e2e-'))
+    this.folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`))
     mkdirSync(join(this.folder, 'bin'))
     mkdirSync(join(this.folder, 'words'))
     const programs = join(import.meta.dirname, 'workload')
@@ -71,6 +72,7 @@ export class World {
     }
     const world = new World(cluster, { node: imageOf('node'), busybox: imageOf('busybox') })
     try {
+      await removeLeftovers(world.api)
       await world.observations.start()
     } catch (error) {
       await world.stop().catch(() => undefined)
@@ -110,7 +112,11 @@ export class World {
   }
 
   async createNamespace(name: string): Promise<void> {
-    await this.api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    await this.api.create('/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name, labels: { [OWNER_LABEL]: String(process.pid) } },
+    })
     this.#namespaces.push(name)
     // Pods are refused until the namespace has its default service account.
     for (let tries = 0; tries < 100; tries += 1) {
