@@ -25,8 +25,6 @@ export const UID = '84b61cdb-3b4f-4c1e-9d3a-5a3f4c2b1a09'
 const DELIVERY = 0.005
 
 export const micros = (seconds: number): Micros => EPOCH + Math.round(seconds * SECOND)
-/** A time of a record, back in seconds of true time. */
-export const secondsOf = (text: string | undefined): number => ((parseTime(text) ?? Number.NaN) - EPOCH) / SECOND
 
 export interface ContainerOptions {
   readonly name: string

@@ -47,13 +47,15 @@ function arbitraryOf(schema: StructuralSchema): fc.Arbitrary<unknown> {
       return fc.record(Object.fromEntries(fields), { requiredKeys: schema.required ?? [] })
     }
     case 'array':
-      return fc.array(arbitraryOf(schema.items ?? {}), { maxLength: 14 })
+      return fc.array(arbitraryOf(schema.items ?? {}), { maxLength: Math.min(14, schema.maxItems ?? 14) })
     case 'string':
       return schema.format === 'date-time' ? time : text(schema.maxLength ?? 0)
     case 'integer': {
       const { minimum = 0, maximum = 0 } = schema
       return fc.oneof(fc.integer({ min: minimum, max: Math.min(maximum, 200_000) }), fc.constantFrom(minimum, maximum))
     }
+    case 'boolean':
+      return fc.boolean()
     default:
       throw new Error(`no arbitrary for ${schema.type}`)
   }
