@@ -96,6 +96,7 @@ export class Reporter {
   #dropped = 0
   readonly #refused: Record<string, number> = {}
   readonly #told = new Set<string>()
+  #stopping = false
 
   constructor(options: ReporterOptions) {
     this.#options = options
@@ -141,6 +142,7 @@ export class Reporter {
 
   /** Writes what there is, as far as the API server answers in that time. */
   async stop(timeoutMs: number): Promise<void> {
+    this.#stopping = true
     for (const ending of this.#endings.values()) ending.nextAt = 0
     for (const uid of this.#endings.keys()) this.#queue.add(uid)
     await this.#queue.drain(timeoutMs)
@@ -203,7 +205,9 @@ export class Reporter {
     const ending = this.#endings.get(uid)
     if (ending === undefined) return
     const { clock, trace, processes, collector } = this.#options
-    const later = (at: Micros) => this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.mono()) / MILLISECOND) })
+    const later = (at: Micros) => {
+      if (!this.#stopping) this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.mono()) / MILLISECOND) })
+    }
     const runs = () => processes.containersOf(uid).some(({ sandbox, ended }) => !sandbox && !ended)
     const tracedFrom = trace.tracedFrom()
     if (tracedFrom === undefined) return this.#ebb(uid, ending, runs(), later)

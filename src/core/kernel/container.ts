@@ -169,13 +169,13 @@ function stopResult(
 ): NonNullable<KernelContainer['stopSignal']>['result'] {
   if (stop.result === 2) return 'Pending'
   if (stop.result !== 1) return 'Delivered'
-  const dispositions = looksAround(facts, stop.mono).map(({ signals }) => dispositionOf(signals, stop.number))
-  const [nearest] = dispositions
-  if (nearest === 'Ignored' || (nearest === 'Default' && namespaceInit(evidence))) return 'Ignored'
+  const disposition = dispositionAt(facts, evidence, stop)
+  if (disposition === 'Ignored' || (disposition === 'Default' && namespaceInit(evidence))) return 'Ignored'
   const { exit } = facts
   const killed = facts.toFirst().some(({ number, result, mono }) => number === SIGKILL && result === 0 && mono <= stop.mono)
   const ending = exit !== undefined && exit.earliest <= stop.mono + ENDING
-  return killed || ending || nearest !== undefined ? 'Unknown' : 'Ignored'
+  // With a handler in every look: was it taken away for a moment, or was the program ending? Nobody knows.
+  return killed || ending || looksAround(facts, stop.mono).length > 0 ? 'Unknown' : 'Ignored'
 }
 
 function processOf(facts: Facts, evidence: ContainerEvidence, stop: SignalFact | undefined): KernelContainer['process'] {
@@ -199,11 +199,8 @@ function dispositionAt(facts: Facts, evidence: ContainerEvidence, stop: SignalFa
     if (stop.result === 1) return !keeps(found)
     return keeps(found) || (found === 'Default' && !namespaceInit(evidence))
   }
-  return (
-    looksAround(facts, stop.mono)
-      .map(({ signals }) => dispositionOf(signals, stop.number))
-      .find(possible) ?? 'Unknown'
-  )
+  const dispositions = looksAround(facts, stop.mono).map(({ signals }) => dispositionOf(signals, stop.number, stop.result === 1))
+  return dispositions.find(possible) ?? 'Unknown'
 }
 
 const overlaps = (gap: TraceGap, from: Micros, to: Micros) => gap.to >= from && (gap.from ?? 0) <= to
@@ -212,19 +209,22 @@ const overlaps = (gap: TraceGap, from: Micros, to: Micros) => gap.to >= from && 
 const RECENT: Micros = 1_000_000
 
 /**
- * What was below when the signal came: by the last look before it if that is recent, else by the first after it without what the
- * shutdown itself has started since, else by whatever look there is.
+ * What was below when the signal came: what a look just before it showed, and what the first after it shows, but for what the shutdown
+ * itself has started since. Without either, the last look before.
  */
 function lookAt(facts: Facts, stop: SignalFact): LookFact | undefined {
   const whole = facts.looks.filter((look) => viewOfFirst(look) !== undefined)
   const before = whole.findLast(({ to }) => to <= stop.mono)
-  if (before !== undefined && before.to > stop.mono - RECENT) return before
-  const after = whole.find(({ to }) => to > stop.mono)
-  if (after === undefined) return before
-  return {
-    ...after,
-    processes: after.processes.filter(({ part, startedBefore }) => part === 'First' || startedBefore <= stop.mono),
+  const found = whole.find(({ to }) => to > stop.mono)
+  if (found === undefined) return before
+  const after = {
+    ...found,
+    processes: found.processes.filter(({ part, startedBefore }) => part === 'First' || startedBefore <= stop.mono),
   }
+  if (before === undefined || before.to <= stop.mono - RECENT) return after
+  const known = new Set(before.processes.map(({ pid }) => pid))
+  const processes = [...before.processes, ...after.processes.filter(({ pid }) => !known.has(pid))]
+  return { ...after, processes, more: Math.max(before.more, after.more) }
 }
 
 function passedOnSignals(facts: Facts, stop: SignalFact): SignalFact[] {

@@ -103,12 +103,16 @@ export const isDead = (state: string): boolean => state === 'Z' || state === 'X'
  */
 export type Disposition = 'Handler' | 'Blocked' | 'Ignored' | 'Default'
 
-export function dispositionOf({ caught, ignored, blocked }: SignalMasks, signal: number): Disposition {
+/**
+ * @param dropped the kernel has dropped the signal, so it was not blocked at that moment: shells block everything for some
+ * microseconds around each wait, and a look can fall into that
+ */
+export function dispositionOf({ caught, ignored, blocked }: SignalMasks, signal: number, dropped = false): Disposition {
   const bit = 1n << BigInt(signal - 1)
   if ((caught & bit) !== 0n) return 'Handler'
-  // A signal that is blocked is never thrown away when it comes, for it may be unblocked with a handler (kernel/signal.c, sig_ignored).
-  if ((blocked & bit) !== 0n) return 'Blocked'
-  return (ignored & bit) !== 0n ? 'Ignored' : 'Default'
+  if ((ignored & bit) !== 0n) return 'Ignored'
+  // A signal that is blocked is never dropped when it comes, for it may be unblocked with a handler (kernel/signal.c, sig_ignored).
+  return (blocked & bit) !== 0n && !dropped ? 'Blocked' : 'Default'
 }
 
 const MAX_NAME = 64

@@ -53,6 +53,12 @@ describe('the stop signal', () => {
     ['pending already', [signal(5, 15, { result: 2 })], 'Pending', 'Unknown'],
     ['dropped, there is no handler', [look(1, [first()]), signal(5, 15, { result: 1 }), exit(6)], 'Ignored', 'Default'],
     ['dropped, it is ignored', [look(1, [first(ignores(15))]), signal(5, 15, { result: 1 })], 'Ignored', 'Ignored'],
+    [
+      'dropped by a shell that was seen waiting, all signals blocked',
+      [look(1, [first(blocks(15))]), signal(5, 15, { result: 1 })],
+      'Ignored',
+      'Default',
+    ],
     ['dropped, and it lives on', [signal(5, 15, { result: 1 }), exit(2000)], 'Ignored', 'Unknown'],
     ['dropped as the program was ending', [signal(5, 15, { result: 1 }), exit(20)], 'Unknown', 'Unknown'],
     [
@@ -129,6 +135,18 @@ describe('passing on', () => {
     const { passedOn } = summary(facts)
     expect(passedOn?.result).toBe(result)
     if (reason !== undefined) expect(passedOn?.reason).toMatch(reason)
+  })
+
+  test('below is what was there before, and what was there after and older than the signal', () => {
+    const found = summary([
+      look(4500, [first(), child(101), child(102)]),
+      signal(5000, 15),
+      look(5001, [first(), child(102), child(103, 'worker', 4800), child(104, 'sleep', 5010)]),
+    ])
+    expect(found.processes?.map(({ pid }) => pid)).toEqual([2, 3, 4])
+    const old = summary([look(3000, [first(), child(101)]), signal(5000, 15), look(5001, [first(), child(102)])])
+    expect(old.processes?.map(({ pid }) => pid)).toEqual([3])
+    expect(summary([look(3000, [first(), child(101)]), signal(5000, 15)]).processes?.map(({ pid }) => pid)).toEqual([2])
   })
 
   test('is not denied where the trace has a gap before the end', () => {
@@ -275,15 +293,13 @@ describe('a record', () => {
       .map((one) => ({ ...one, latest: one.earliest + 5 })),
     fc.record({ type: fc.constant('Oom' as const), mono, pid: fc.constantFrom(100, 101), part }),
     fc.record({ type: fc.constant('Exec' as const), pid: fc.nat(4_000_000), earliest: mono, latest: mono }),
-    fc
-      .tuple(mono, masks, fc.boolean())
-      .map(([from, signals, more]) => ({
-        type: 'Look' as const,
-        from,
-        to: from + 50,
-        processes: [first(signals), child(101), ...(more ? [child(102)] : [])],
-        more: more ? 1 : 0,
-      })),
+    fc.tuple(mono, masks, fc.boolean()).map(([from, signals, more]) => ({
+      type: 'Look' as const,
+      from,
+      to: from + 50,
+      processes: [first(signals), child(101), ...(more ? [child(102)] : [])],
+      more: more ? 1 : 0,
+    })),
   )
 
   test('is what the schema allows, in any order of the facts', () => {

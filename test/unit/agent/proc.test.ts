@@ -104,7 +104,9 @@ describe('the status of a process', () => {
     expect(dispositionOf(signals, 17)).toBe('Blocked')
     expect(dispositionOf(signals, 1)).toBe('Default')
     expect(dispositionOf(signals, 64)).toBe('Default')
-    expect(dispositionOf({ caught: 0n, ignored: 1n << 63n, blocked: 1n << 63n }, 64)).toBe('Blocked')
+    expect(dispositionOf({ caught: 0n, ignored: 1n << 63n, blocked: 1n << 63n }, 64)).toBe('Ignored')
+    expect(dispositionOf({ caught: 0n, ignored: 0n, blocked: 1n << 63n }, 64)).toBe('Blocked')
+    expect(dispositionOf({ caught: 0n, ignored: 0n, blocked: 1n << 63n }, 64, true)).toBe('Default')
   })
 })
 
