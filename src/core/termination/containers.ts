@@ -39,7 +39,7 @@ export interface ContainerResult {
   readonly stopDirect: boolean
   readonly kill: Interval | undefined
   readonly exit: Interval | undefined
-  /** When the kubelet was done with it: not before a sleep hook has ended, even where the container had not lived to its end. */
+  /** When the kubelet was done with it. */
   readonly done: Interval | undefined
   /** Its end was looked for and could not be seen: why, as a part of a sentence. */
   readonly missing: string | undefined
@@ -312,6 +312,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
   const hook = turnOf(container, ofHook, killings, context)
   const { stopNotBefore } = hook
+  // The kubelet goes through a sleep hook and a sidecar's wait also where the container has ended meanwhile.
+  const waited = spec.role === 'Sidecar' || spec.preStop?.handler === 'Sleep' ? hook.stopBy : Number.NEGATIVE_INFINITY
   // A hook can send PID 1 the same signal; what ended before either could not have come of them.
   const before =
     raw !== undefined && raw.latest < (killing ?? context.events.firstKilling ?? { earliest: context.notBefore }).earliest
@@ -437,10 +439,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
       (spec.preStop === undefined || context.grace.low === context.grace.high),
     kill,
     exit,
-    done:
-      exit !== undefined && spec.preStop?.handler === 'Sleep'
-        ? interval(exit.earliest, Math.max(exit.latest, ofHook.stopBy))
-        : exit,
+    done: exit === undefined ? undefined : interval(exit.earliest, Math.max(exit.latest, waited)),
     missing,
     preStopFailedAfter:
       run === undefined || preStopFailedAt === undefined || run.latest - run.earliest > SECOND / 2

@@ -214,13 +214,20 @@ export function plans({ endings }: PlanOptions = {}): fc.Arbitrary<Plan> {
         ),
       }),
     )
-    .map(withoutLostBeginnings)
+    .map(consistent)
 }
 
 /**
+ * What does not fit together is put right: where nothing is restarted, nothing waits for its next start.
+ *
  * Assumed of the histories here: where a kubelet begins anew, its first Killing Event is not lost alone. Nothing but the kernel could
  * tell the second run from the first then.
  */
-function withoutLostBeginnings(plan: Plan): Plan {
-  return plan.kubelet.again === undefined || plan.lostEvents === 'All' ? plan : { ...plan, lostEvents: 'None' }
+function consistent(plan: Plan): Plan {
+  const once = ({ role, state }: ContainerPlan) => plan.restartPolicy === 'Never' && role !== 'Sidecar' && state === 'BackOff'
+  return {
+    ...plan,
+    containers: plan.containers.map((container) => (once(container) ? { ...container, state: 'Running' } : container)),
+    lostEvents: plan.kubelet.again === undefined || plan.lostEvents === 'All' ? plan.lostEvents : 'None',
+  }
 }
