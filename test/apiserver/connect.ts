@@ -8,6 +8,7 @@ import { createClock, type RecorderClock } from '../../src/kube/clock.ts'
 import { openConnection } from '../../src/kube/connection.ts'
 import type { HttpRequest, KubeHttp } from '../../src/kube/http.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
+import { eventually } from './waiting.ts'
 
 const CRD = resolve(import.meta.dirname, '../../crds', `podterminations.${GROUP}.yaml`)
 
@@ -76,16 +77,28 @@ export async function createCrd(bed: TestBed, group: string, change: (schema: Sc
   if (version === undefined) throw new Error(`${CRD} has no version`)
   change(version.schema.openAPIV3Schema)
   await bed.create(crd)
-  await bed.kubectl('wait', '--for=condition=Established', `crd/${name}`, '--timeout=30s')
+  await established(bed, name)
   return name
 }
 
+/** Waits until the API server has taken the CRD in. `kubectl wait` fails on one that has no conditions yet. */
+export async function established(bed: TestBed, name: string): Promise<void> {
+  const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
+  const isEstablished = async () => {
+    const { status } = (await bed.http.request({ method: 'GET', path })).json<Definition>()
+    return status?.conditions?.some((condition) => condition.type === 'Established' && condition.status === 'True') || undefined
+  }
+  await eventually(isEstablished, 30_000, `CRD ${name} established`)
+}
+
 export interface Schema {
+  enum?: string[]
   properties: Record<string, Schema & { items: Schema }>
 }
 
 interface Definition {
   metadata: { name: string }
+  status?: { conditions?: { type: string; status: string }[] | null }
   spec: {
     group: string
     names: { categories: string[]; shortNames: string[] }

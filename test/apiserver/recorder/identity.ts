@@ -1,0 +1,73 @@
+/** An account with the rights that the manifests give the controller, no more: what the tests see works with these. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { GROUP } from '../../../src/api/pod-termination.ts'
+import { root, type TestBed } from '../connect.ts'
+import { eventually } from '../waiting.ts'
+
+const ACCOUNT = 'gracewatch-controller'
+const OWN_NAMESPACE = 'gracewatch-system'
+
+interface Rule {
+  apiGroups: string[]
+  resources: string[]
+  verbs: string[]
+}
+
+interface Manifest {
+  kind: string
+  metadata: { name: string; namespace?: string }
+  rules?: Rule[]
+  roleRef?: { kind: string; name: string }
+  subjects?: { namespace: string }[]
+}
+
+export interface IdentityOptions {
+  /** The controller's own. */
+  readonly namespace: string
+  /** The test's own CRD group. */
+  readonly group: string
+  /** Rights left out, by resource. */
+  readonly without?: string
+}
+
+/** @returns a token; and the names of the cluster-wide objects that have to be deleted */
+export async function createIdentity(
+  bed: TestBed,
+  { namespace, group, without }: IdentityOptions,
+): Promise<{ token: string; clusterRole: string }> {
+  const clusterRole = `${namespace}-controller`
+  const text = readFileSync(join(root, 'deploy/manifests/rbac.yaml'), 'utf8')
+  // Our own file.
+  const manifests = parseAllDocuments(text).map((document) => document.toJS() as Manifest)
+  for (const manifest of manifests) {
+    const { metadata } = manifest
+    if (metadata.namespace === OWN_NAMESPACE) metadata.namespace = namespace
+    else metadata.name = clusterRole
+    if (manifest.roleRef?.kind === 'ClusterRole') manifest.roleRef.name = clusterRole
+    for (const subject of manifest.subjects ?? []) subject.namespace = namespace
+    if (manifest.rules === undefined) continue
+    manifest.rules = manifest.rules
+      .filter(({ resources }) => without === undefined || !resources.includes(without))
+      .map((rule) => ({ ...rule, apiGroups: rule.apiGroups.map((name) => (name === GROUP ? group : name)) }))
+  }
+  await bed.create({ apiVersion: 'v1', kind: 'List', items: manifests })
+  const granted = { verb: 'list', group, resource: 'podterminations' }
+  await eventually(() => allowed(bed, namespace, granted), 10_000, `rights of ${ACCOUNT} in ${namespace}`)
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${ACCOUNT}/token`
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } }
+  const answer = await bed.http.request({ method: 'POST', path, body })
+  return { token: answer.json<{ status: { token: string } }>().status.token, clusterRole }
+}
+
+/** The authorizer hears of a binding a moment after it was made. */
+async function allowed(bed: TestBed, namespace: string, resourceAttributes: object): Promise<true | undefined> {
+  const user = `system:serviceaccount:${namespace}:${ACCOUNT}`
+  const answer = await bed.http.request({
+    method: 'POST',
+    path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+    body: { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec: { user, resourceAttributes } },
+  })
+  return answer.json<{ status: { allowed: boolean } }>().status.allowed || undefined
+}
