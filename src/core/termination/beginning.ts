@@ -3,9 +3,9 @@ import type { Clock, PodSnapshot } from '../evidence.ts'
 import { type Micros, parseTime, SECOND } from '../time.ts'
 import { isKubeletEnd } from './cause.ts'
 import { Clocks, type Interval, interval } from './clocks.ts'
-import type { ContainerContext } from './containers.ts'
 import { deletionFloor, type History } from './history.ts'
 import { tightenNodeClock } from './kubelet-events.ts'
+import type { ContainerContext } from './stop-rules.ts'
 
 /** Start of the termination, with the clock that says so. */
 interface Start {

@@ -3,9 +3,10 @@ import type { Finding, FindingType } from '../../api/pod-termination.ts'
 import { FINDINGS } from '../../api/pod-termination.ts'
 import { type Micros, SECOND } from '../time.ts'
 import type { Clocks, Interval } from './clocks.ts'
-import { type ContainerResult, MINIMUM_STOP } from './containers.ts'
+import type { ContainerResult } from './containers.ts'
 import type { ServiceResult } from './endpoints.ts'
 import type { History } from './history.ts'
+import { MINIMUM_STOP } from './stop-rules.ts'
 
 /** Proxies and load balancers need about this long to hear of an endpoint that left. */
 const DRAIN_TIME = 5 * SECOND

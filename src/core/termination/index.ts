@@ -14,7 +14,7 @@ import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
 import { beforeKilling, endedBeforeDeletion, graceRange, startOf } from './beginning.ts'
 import { type CauseResult, causeOf } from './cause.ts'
 import { Clocks, type Interval, interval, type Offset } from './clocks.ts'
-import { type ContainerResult, endOfContainer, MINIMUM_STOP } from './containers.ts'
+import { type ContainerResult, endOfContainer } from './containers.ts'
 import { endpointEnds, type Milestone } from './endpoints.ts'
 import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
@@ -22,6 +22,7 @@ import { type ContainerHistory, compareVersions, containerHistories, deletionFlo
 import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { skewOf } from './skew.ts'
+import { MINIMUM_STOP } from './stop-rules.ts'
 import { overdueSlack, whyStuck } from './stuck.ts'
 
 /** Whether there is anything to record: the pod is being ended, or has ended, or is gone. */
