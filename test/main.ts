@@ -41,6 +41,8 @@ async function vitest(suite: Suite, filters: string[]): Promise<{ passed: number
     `--config=${join(root, 'test/vitest.config.ts')}`,
     `--root=${root}`,
     `--project=${suite}`,
+    // The runner leaves one core free by default, which is half of a small machine.
+    '--maxWorkers=100%',
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
