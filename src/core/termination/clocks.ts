@@ -30,12 +30,15 @@ export function interval(earliest: Micros, latest: Micros, at?: Micros): Interva
 const DELIVERY: Micros = 5_000
 
 /**
- * Best estimate of an offset. Where it is known to 2 s its lower bound comes from something that arrived, which is late by little,
- * and its upper one from a floored second; otherwise clocks are taken to agree as far as the bounds allow.
+ * Best estimate of an offset. A node's is known to 2 s by something that arrived, which is late by little, below, and by a floored
+ * second above. The API server's bracket says nothing of where in it the truth lies, but it is soon narrow. Else clocks are taken to
+ * agree as far as the bounds allow.
  */
-function estimate(offset: Offset): Micros {
-  if (offset.latest - offset.earliest > 2 * SECOND) return clamp(0, offset.earliest, offset.latest)
-  return Math.min((offset.earliest + offset.latest) / 2, offset.earliest + DELIVERY)
+function estimate(offset: Offset, clock: Clock): Micros {
+  const width = offset.latest - offset.earliest
+  if (width > (clock === 'Node' ? 2 * SECOND : SECOND / 10)) return clamp(0, offset.earliest, offset.latest)
+  const middle = (offset.earliest + offset.latest) / 2
+  return clock === 'Node' ? Math.min(middle, offset.earliest + DELIVERY) : middle
 }
 
 /** Both hold, so the truth is in the intersection; undefined where they exclude each other (a clock was set). */
@@ -89,7 +92,7 @@ export class Clocks {
   }
 
   best(value: Micros, from: Clock, to: Clock): Micros {
-    return from === to ? value : value - estimate(this.#offsets[from]) + estimate(this.#offsets[to])
+    return from === to ? value : value - estimate(this.#offsets[from], from) + estimate(this.#offsets[to], to)
   }
 
   convert(value: Interval, from: Clock, to: Clock): Interval {
