@@ -324,7 +324,7 @@ function keepEndsByThemselvesApart(plan: Plan, lives: readonly Life[], beganAt: 
     const natural = own.code === 0 && plan.restartPolicy !== 'Always' && role !== 'Sidecar'
     if (natural || !(own.code === 0 || own.code === 143)) continue
     const killingAt = firstAt + spread * MS
-    const from = beganAt - SECOND
+    const from = beganAt - SECOND - 100 * MS
     if (life.ownExitAt >= from && life.ownExitAt <= killingAt)
       Object.assign(life, { plan: { ...life.plan, own: { ...own, code: 2 } } })
   }

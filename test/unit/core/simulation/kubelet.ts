@@ -168,9 +168,11 @@ function stopContainer(life: Life, attempt: Attempt, lagMs: number, waits: reado
   if (life.exit === undefined && early <= until) endBy(life, early, hookKills)
   if (endsAt <= stopAt) return done(Number.POSITIVE_INFINITY)
   if (life.exit !== undefined) {
-    // Assumed: nothing ends by itself as a stop signal would have ended it in just the second before that would have come.
+    // Assumed: nothing ends by itself as a stop signal would have ended it in just the second before that would have come (and what
+    // finishedAt is late).
     const { at, code } = life.exit
-    if (at >= stopAt - SECOND && STOP_CODES.includes(code)) life.exit = { ...life.exit, code: 2, reason: 'Error' }
+    if (at >= stopAt - SECOND - 100 * MILLISECOND && STOP_CODES.includes(code))
+      life.exit = { ...life.exit, code: 2, reason: 'Error' }
     return done(stopAt + AFTERMATH)
   }
 
