@@ -106,11 +106,13 @@ export function hookOf(
     }
   }
   if (failedAt !== undefined) {
-    // Reported as soon as it had returned. The same is said of a hook that ends PID 1 itself (kubernetes#39170).
+    // Reported as soon as it had returned, before StopContainer unless the grace period had ended by then. The same is said of a hook
+    // that ends PID 1 itself (kubernetes#39170).
+    const inTime = killings.length === 1 && failedAt.latest < start + graceLow
     return {
       ended: interval(last?.earliest ?? context.notBefore, failedAt.latest, failedAt.at),
       result: 'Failed',
-      stopNotBefore: start,
+      stopNotBefore: inTime ? failedAt.earliest : start,
       stopBy: failedAt.latest,
       outlived: forced || exit === undefined || exit.earliest >= failedAt.latest,
     }
