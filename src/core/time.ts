@@ -26,7 +26,8 @@ const LAST: Micros = 253_402_300_799 * SECOND
 
 /** Writes Micros as RFC 3339 in UTC with six decimals, the form of every time in a record. */
 export function formatTime(at: Micros): string {
-  const within = Math.min(Math.max(at, FIRST), LAST)
+  // A time that was carried to another clock can lie between two microseconds.
+  const within = Math.min(Math.max(Math.round(at), FIRST), LAST)
   const seconds = Math.floor(within / SECOND)
   const micros = within - seconds * SECOND
   return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${String(micros).padStart(6, '0')}Z`

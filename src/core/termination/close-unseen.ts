@@ -34,7 +34,7 @@ export function closeUnseen(record: PodTermination, goneBy: Micros, watchedUntil
       {
         mark: 'Removed',
         at: formatTime(goneBy),
-        earliest: formatTime(earliest === 0 ? goneBy - 86_400_000_000 : earliest),
+        earliest: formatTime(Math.floor(earliest === 0 ? goneBy - 86_400_000_000 : earliest)),
         latest: formatTime(goneBy),
         source: 'Recorder',
         clock: 'Recorder',

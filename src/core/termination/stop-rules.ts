@@ -49,10 +49,13 @@ interface Hook {
 
 export const wholeStop = (seconds: number): Micros => Math.max(seconds * SECOND, MINIMUM_STOP)
 
+/** The kubelet hears of a change, and turns to all containers with what it knew when it began, within this. */
+const TAKE_UP: Micros = 3 * SECOND
+
 /** A kill in flight keeps its grace period, so a shorter one counts only for what began after it (kubernetes#83916). */
 function graceAt(killing: Interval, context: ContainerContext): number {
   const { low, high, loweredBy } = context.grace
-  return loweredBy !== undefined && killing.earliest >= loweredBy ? low : high
+  return loweredBy !== undefined && killing.earliest >= loweredBy + TAKE_UP ? low : high
 }
 
 export function hookOf(
