@@ -392,8 +392,8 @@ export class Collector {
 
   #add(container: ContainerEntry, fact: ContainerFact): void {
     const record = this.#recordOf(container)
-    // The end, what was seen first and what was sent to the container process stay; of the rest the beginning does.
-    const vital = fact.type === 'Exit' || fact.type === 'Look' || (fact.type === 'Signal' && fact.target.part === 'First')
+    // What the container sends to itself, as much as it likes, has no room where other facts need it.
+    const vital = fact.type !== 'Signal' || (fact.target.part === 'First' && fact.sender.origin !== 'Container')
     if (record.facts.length >= (vital ? 2 * MAX_FACTS : MAX_FACTS)) {
       record.dropped++
       this.#dropped++

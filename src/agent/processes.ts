@@ -46,6 +46,7 @@ const MAX_LOOKED_AT = 64
 /** Processes and containers that a node can have at once, with room to spare; beyond that the oldest are forgotten. */
 const MAX_KNOWN = 65_536
 const MAX_CONTAINERS = 8192
+const MAX_THREADS = 32_768
 /** Which parts of /proc are read between two looks at other work. */
 const SCAN_STEP = 100
 /** The kernel gives ids anew in a circle, so one that belonged to the node a moment ago still does. */
@@ -155,7 +156,7 @@ export class Processes {
     const { first } = container
     if (first === undefined) return { processes: [], more: 0 }
     const now = this.#mono()
-    for (const thread of this.#proc.threads(first.pid)) this.#threads.set(thread, first)
+    this.#noteThreads(first)
     const processes: ProcessView[] = []
     const nsPids = new Map<number, number>()
     const queue = [first.pid]
@@ -180,8 +181,11 @@ export class Processes {
     for (const known of [...this.#known.values()]) {
       if (known.part === 'Below' && this.#proc.stat(known.pid)?.startTicks !== known.startTicks) this.#forget(known)
     }
+    const inUse = new Set([...this.#known.values()].map(({ container }) => container))
     for (const container of [...this.#containers.values()]) {
-      if (!container.ended || keep(container)) continue
+      // Of one whose container process was never seen, what was seen below it is gone.
+      const over = container.ended || (container.first === undefined && !inUse.has(container))
+      if (!over || keep(container)) continue
       this.#containers.delete(container.id)
       if (container.first !== undefined) this.#forget(container.first)
     }
@@ -257,7 +261,15 @@ export class Processes {
     container.first = first
     container.pidNamespace = nsPids.length === 1 ? 'Node' : nsPids.at(-1) === 1 ? 'Container' : 'Pod'
     if (before !== undefined && before.pid !== first.pid) this.#known.set(before.pid, { ...before, part: 'Exec' })
-    for (const thread of this.#proc.threads(first.pid)) this.#threads.set(thread, first)
+    this.#noteThreads(first)
+  }
+
+  #noteThreads(process: Known): void {
+    for (const thread of this.#proc.threads(process.pid)) {
+      if (thread === process.pid) continue
+      if (this.#threads.size >= MAX_THREADS) this.#dropOldest(this.#threads)
+      this.#threads.set(thread, process)
+    }
   }
 
   #containerOf(place: CgroupPlace, parent: number, below: boolean): ContainerEntry {

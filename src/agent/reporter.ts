@@ -208,7 +208,7 @@ export class Reporter {
     const later = (at: Micros) => {
       if (!this.#stopping) this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.mono()) / MILLISECOND) })
     }
-    const runs = () => processes.containersOf(uid).some(({ sandbox, ended }) => !sandbox && !ended)
+    const runs = () => processes.containersOf(uid).some(({ sandbox, ended, first }) => !sandbox && !ended && first !== undefined)
     const tracedFrom = trace.tracedFrom()
     if (tracedFrom === undefined) return this.#ebb(uid, ending, runs(), later)
     if (runs() && clock.mono() < ending.nextAt) return later(ending.nextAt)

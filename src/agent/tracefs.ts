@@ -104,6 +104,7 @@ export class Trace {
   /** Makes or takes over the instance and switches it on. Throws TracefsError. */
   static async open(options: TraceOptions): Promise<Trace> {
     const folder = instanceFolder(options)
+    const files: number[] = []
     try {
       if (!existsSync(join(options.folder, 'instances'))) {
         throw new TracefsError(
@@ -117,13 +118,15 @@ export class Trace {
       if (!existsSync(join(folder, SIGNALS))) {
         throw new TracefsError('Unsupported', 'the kernel has no tracepoint signal:signal_generate')
       }
+      // First of all, so that another agent that reads this instance is found out before its trace is touched.
+      files.push(openSync(join(folder, 'trace_pipe'), constants.O_RDONLY))
       configure(folder, options)
-      // Before the events are on, so that a reader that was left over by an agent before us is found out.
-      const pipe = openSync(join(folder, 'trace_pipe'), constants.O_RDONLY)
-      const marker = openSync(join(folder, 'trace_marker'), constants.O_WRONLY)
+      files.push(openSync(join(folder, 'trace_marker'), constants.O_WRONLY))
       switchOn(folder)
+      const [pipe = -1, marker = -1] = files
       return new Trace(options, pipe, marker)
     } catch (error) {
+      for (const file of files) closeSync(file)
       throw asTracefsError(error, folder)
     }
   }
