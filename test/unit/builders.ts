@@ -26,6 +26,9 @@ const DELIVERY = 0.005
 
 export const micros = (seconds: number): Micros => EPOCH + Math.round(seconds * SECOND)
 
+/** A time of a record, back in seconds of true time. */
+export const secondsOf = (text: string | undefined): number => ((parseTime(text) ?? Number.NaN) - EPOCH) / SECOND
+
 export interface ContainerOptions {
   readonly name: string
   readonly role?: ContainerRole
@@ -275,6 +278,14 @@ export class PodStory {
   }
 
   // --- how the recorder came to it
+
+  /** What these steps write nobody sees. */
+  unseen(steps: () => unknown): this {
+    const seen = this.deliveries.length
+    steps()
+    this.deliveries.splice(seen)
+    return this
+  }
 
   /** The recorder finds the pod in a list. */
   listed({ since, ...when }: When & { since?: number }): this {
