@@ -88,9 +88,11 @@ export function kubeletEvents(
     const { event } = fact
     const container = containerOf(event)
     if (container === undefined) continue
-    const at = occurrence(fact, clocks)
+    const said = occurrence(fact, clocks)
     const since = Math.max(notBefore, lastStarts.get(container) ?? notBefore)
-    if (at === undefined || at.latest < since - MILLISECOND) continue
+    if (said === undefined || said.latest < since - MILLISECOND) continue
+    // client-go dates a combined Event anew when it comes to it (EventAggregate), which can be any time after it was said.
+    const at = event.message.startsWith(COMBINED) ? interval(Math.min(since, said.latest), said.latest, said.at) : said
     if (event.reason === 'Killing') {
       if (!STOPPING.test(text(event))) continue
       // The first occurrence is known by its name whatever version arrived, unless the version is about another container.
