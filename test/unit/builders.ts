@@ -134,6 +134,10 @@ export class PodStory {
     return micros(at) + this.#node
   }
 
+  recorderTime(at: number): Micros {
+    return micros(at)
+  }
+
   apiTime(at: number): Micros {
     return micros(at) + this.#api
   }
