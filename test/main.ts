@@ -1,12 +1,12 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
+ * The suites and what they need: unit, command, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-const SUITES = ['check', 'unit', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
+const SUITES = ['check', 'unit', 'command', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
 /** The agent is not finished: one of its tests shows now and then that the sender of a signal was taken for another. */
 const BY_NAME_ONLY: readonly Suite[] = ['agent']

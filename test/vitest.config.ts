@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
+ * unit: no process, no network but loopback. command: `gracewatch` as a process. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
  * e2e: a real node.
  */
 export default defineConfig({
@@ -18,6 +18,7 @@ export default defineConfig({
           testTimeout: 10_000,
         },
       },
+      { test: { name: 'command', include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
       { test: { name: 'replay', include: ['test/replay/**/*.test.ts'], setupFiles: ['test/setup.ts'], testTimeout: 20_000 } },
       {
         test: {

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { COMMANDS } from '../../../src/cli/commands.ts'
-import { draw } from '../../../src/render/draw.ts'
-import { displayWidth } from '../../../src/render/text.ts'
-import { forcedKill, graceful } from '../render/records.ts'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { draw } from '../../src/render/draw.ts'
+import { displayWidth } from '../../src/render/text.ts'
+import { forcedKill, graceful } from '../unit/render/records.ts'
 
-const root = resolve(import.meta.dirname, '../../..')
+const root = resolve(import.meta.dirname, '../..')
 /** Fails the process if it loads what only commands with a cluster need. */
 const NO_CLIENT = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module'
