@@ -235,8 +235,10 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const onRecorder = (entry: { at: Micros; clock: Clock }) => clocks.best(entry.at, entry.clock, 'Recorder')
   sortCausally(entries, clocks, new Set(containers.flatMap(({ end }) => (end.preStop?.result === 'Overran' ? [end.name] : []))))
   const begun = killing ?? told.lastKilling
+  // Where the first delete was not seen, its bounds are so wide that any Event of the kubelet is the better estimate.
+  const dated = start !== undefined && graceKnown
   const startEntry: { at: Micros; clock: Clock } =
-    start !== undefined
+    start !== undefined && (dated || begun === undefined)
       ? { at: start.at.at, clock: start.clock }
       : begun !== undefined
         ? { at: begun.at, clock: 'Node' }
@@ -281,7 +283,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     skew: skewOf(clocks),
   })
   const complete = finishedAt !== undefined
-  const timed = finishedAt !== undefined && (start !== undefined || begun !== undefined) && endSeen(finishedIn ?? removal)
+  const timed = finishedAt !== undefined && (dated || begun !== undefined) && endSeen(finishedIn ?? removal)
   const milliseconds = !timed ? undefined : Math.max(0, Math.round((finishedAt - startRecorder) / 1000))
   const node = last?.nodeName ?? history.events.find(({ event }) => event.host !== undefined)?.event.host
   const summary = summarise(findings.map(({ type }) => type))
