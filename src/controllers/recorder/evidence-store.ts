@@ -35,7 +35,7 @@ class RecentFacts<T> {
       this.dropped++
       this.#dropOldest()
     }
-    this.#expire(addedAt)
+    this.expire(addedAt)
   }
 
   take(uid: string): readonly T[] {
@@ -56,7 +56,7 @@ class RecentFacts<T> {
     return this.#order.length - this.#head
   }
 
-  #expire(now: Micros): void {
+  expire(now: Micros): void {
     for (;;) {
       const oldest = this.#order[this.#head]
       if (oldest === undefined || now - oldest.addedAt < this.#keep) break
@@ -114,6 +114,9 @@ export class EvidenceStore {
     const { object, previous } = change
     const service = object.service ?? previous?.service
     if (service === undefined) return []
+    this.#endpoints.expire(change.arrivedAt)
+    // The state before the first change has to be known too, or the change itself says nothing.
+    const unknown = (podUid: string) => !this.#endpoints.peek(podUid).some(({ slice }) => slice === object.uid)
     const gone = change.type === 'Deleted' || change.type === 'Vanished'
     const before = new Map((previous?.endpoints ?? []).map((endpoint) => [endpoint.podUid, endpoint]))
     const found: { uid: string; fact: EndpointFact }[] = []
@@ -133,8 +136,7 @@ export class EvidenceStore {
       else if (sameState(known, endpoint)) continue
       const { ready, serving, terminating } = endpoint
       found.push({ uid: endpoint.podUid, fact: { ...base, present: true, ready, serving, terminating } })
-      // The state before the first change has to be known too, or the change itself says nothing.
-      if (known !== undefined && previous !== undefined && this.#endpoints.peek(endpoint.podUid).length === 0) {
+      if (known !== undefined && previous !== undefined && unknown(endpoint.podUid)) {
         found.splice(-1, 0, { uid: endpoint.podUid, fact: this.#stateBefore(previous, known, service) })
       }
     }
@@ -142,7 +144,7 @@ export class EvidenceStore {
     if (gone && previous === undefined) for (const endpoint of object.endpoints) before.set(endpoint.podUid, endpoint)
     for (const [uid, endpoint] of before) {
       this.#unlink(uid, object.uid)
-      if (previous !== undefined && this.#endpoints.peek(uid).length === 0) {
+      if (previous !== undefined && unknown(uid)) {
         found.push({ uid, fact: this.#stateBefore(previous, endpoint, service) })
       }
       found.push({ uid, fact: { ...base, present: false, ready: false, serving: false, terminating: false } })
