@@ -1,0 +1,159 @@
+/** The recorder with time that the test moves, and with a place for records that answers as the test has it. */
+import { vi } from 'vitest'
+import type { PodTermination } from '../../../src/api/pod-termination.ts'
+import { Recorder, type RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
+import { WorkloadResolver } from '../../../src/controllers/recorder/workloads.ts'
+import type { PodSnapshot } from '../../../src/core/evidence.ts'
+import { MILLISECOND, type Micros } from '../../../src/core/time.ts'
+import type { PodTerminationObject, RecordClient, StoredPodTermination, Written } from '../../../src/kube/apply.ts'
+import { KubeError } from '../../../src/kube/errors.ts'
+import type { KubeHttp } from '../../../src/kube/http.ts'
+import type { Refused } from '../../../src/kube/refusal.ts'
+import { EPOCH, micros, type PodStory } from '../builders.ts'
+
+export interface Write {
+  /** Seconds of true time. */
+  readonly at: number
+  readonly namespace: string
+  readonly name: string
+  readonly state: PodTermination['state']
+  readonly result: 'Written' | 'Refused' | 'Failed'
+  readonly record: PodTerminationObject
+}
+
+type Answer = (record: PodTerminationObject) => Refused | Error | undefined
+
+export const refused = (reason: Refused['reason'], message: string = reason): Refused => ({
+  result: 'Refused',
+  reason,
+  retry: reason === 'QuotaExceeded' || reason === 'Forbidden' || reason === 'NotInstalled' ? 'Later' : 'Never',
+  message,
+})
+
+export class Bench {
+  readonly writes: Write[] = []
+  readonly stored = new Map<string, StoredPodTermination>()
+  /** Records of which Warnings were told, by state. */
+  readonly told: (string | undefined)[] = []
+  readonly logged: string[] = []
+  readonly asked: string[] = []
+  readonly recorder: Recorder
+  leading = true
+  node: 'True' | 'Unknown' | 'gone' = 'True'
+  /** Undefined: the record is taken. */
+  answer: Answer = () => undefined
+  readonly #previous = new Map<string, PodSnapshot>()
+
+  /** @param from where time begins, in seconds; it only goes on by play() and until() */
+  constructor(settings: Partial<RecorderSettings> = {}, from = -100) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const start = performance.now()
+    const now = (): Micros => micros(from) + Math.round((performance.now() - start) * MILLISECOND)
+    const log = {
+      debug() {},
+      info() {},
+      warn: (_: object, text: string) => void this.logged.push(text),
+      error: (_: object, text: string) => void this.logged.push(text),
+    }
+    const http: Pick<KubeHttp, 'request'> = { request: (request) => this.#request(request.path) }
+    this.recorder = new Recorder({
+      http: http as KubeHttp, // the recorder only asks for nodes and owners
+      clock: { now },
+      log,
+      settings: {
+        namespaces: [],
+        excludeNamespaces: [],
+        record: 'All',
+        recordCompletions: false,
+        namespace: 'gracewatch',
+        writeConcurrency: 4,
+        writesPerSecond: 1000,
+        ...settings,
+      },
+      leadership: { isLeader: () => this.leading },
+      records: this.#records(now),
+      workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
+      warnings: { tell: async (record) => void this.told.push(record.state) },
+      slice: () => undefined,
+    })
+    this.#now = now
+  }
+
+  readonly #now: () => Micros
+
+  /** Seconds of true time. */
+  get now(): number {
+    return (this.#now() - EPOCH) / 1_000_000
+  }
+
+  async until(seconds: number): Promise<void> {
+    const ms = (micros(seconds) - this.#now()) / MILLISECOND
+    if (ms > 0) await vi.advanceTimersByTimeAsync(ms)
+  }
+
+  /** Everything of the story as it arrives, one after the other. */
+  async play(...stories: PodStory[]): Promise<void> {
+    const all = stories.flatMap(({ deliveries }) => deliveries).sort((a, b) => a.fact.arrivedAt - b.fact.arrivedAt)
+    for (const { fact } of all) {
+      await this.until((fact.arrivedAt - EPOCH) / 1_000_000)
+      if (fact.type === 'Pod') {
+        const { pod, change, arrivedAt, since } = fact
+        const previous = this.#previous.get(pod.uid)
+        this.#previous.set(pod.uid, pod)
+        this.recorder.onPod({
+          type: change,
+          object: pod,
+          arrivedAt,
+          ...(previous === undefined ? {} : { previous }),
+          ...(since === undefined ? {} : { since }),
+        })
+      } else if (fact.type === 'Event') {
+        this.recorder.onEvent({ type: fact.listed ? 'Listed' : 'Added', object: fact.event, arrivedAt: fact.arrivedAt })
+      }
+    }
+  }
+
+  /** When each write was tried and what it was, as `2.0 Terminating`. */
+  get steps(): string[] {
+    return this.writes.map(({ at, state, result }) => `${at.toFixed(1)} ${state}${result === 'Written' ? '' : ` ${result}`}`)
+  }
+
+  get last(): PodTerminationObject {
+    const found = this.writes.at(-1)?.record
+    if (found === undefined) throw new Error('nothing was written')
+    return found
+  }
+
+  /** A record as another leader, or an earlier run, has left it. */
+  leave(record: PodTermination, name: string, namespace = record.pod.namespace): void {
+    const metadata = { namespace, name, uid: `uid-of-${name}`, resourceVersion: '1', creationTimestamp: '2026-03-01T12:00:00Z' }
+    this.stored.set(`${namespace}/${name}`, { ...record, metadata })
+  }
+
+  #records(now: () => Micros): RecordClient {
+    return {
+      apply: async (record): Promise<Written | Refused> => {
+        const { namespace, name } = record.metadata
+        const answer = this.answer(record)
+        const at = (now() - EPOCH) / 1_000_000
+        const result = answer === undefined ? 'Written' : answer instanceof Error ? 'Failed' : 'Refused'
+        this.writes.push({ at, namespace, name, state: record.state, result, record })
+        if (answer instanceof Error) throw answer
+        if (answer !== undefined) return answer
+        this.leave(record, name, namespace)
+        return { result: 'Written', created: true, uid: `uid-of-${name}`, resourceVersion: '1' }
+      },
+      get: async (namespace, name) => this.stored.get(`${namespace}/${name}`),
+      list: async function* () {},
+      delete: async () => false,
+    }
+  }
+
+  async #request(path: string): ReturnType<KubeHttp['request']> {
+    this.asked.push(path)
+    if (!path.startsWith('/api/v1/nodes/') || this.node === 'gone') throw new KubeError('NotFound', 'not found')
+    const body = { status: { conditions: [{ type: 'Ready', status: this.node }] } }
+    // A response as far as the recorder looks at one.
+    return { status: 200, json: () => body } as Awaited<ReturnType<KubeHttp['request']>>
+  }
+}
