@@ -12,6 +12,8 @@ import { MINIMUM_STOP } from './stop-rules.ts'
 const DRAIN_TIME = 5 * SECOND
 /** Share of the grace period above which a graceful end is a warning. */
 const NEARLY = 80
+/** Ends at which nothing killed the container. */
+const BY_ITSELF: ReadonlySet<string | undefined> = new Set(['Graceful', 'Signalled', 'Failed'])
 
 export interface FindingInput {
   readonly history: History
@@ -48,13 +50,13 @@ const finding = (type: FindingType, message: string, on: { container?: string; s
 })
 
 /**
- * A kill more than a second after the grace period means that the hook had left less than the 2 s which the kubelet then gives: the
- * arithmetic allows no other (see containers.ts).
+ * A kill more than a second after the grace period: either the hook had left less than the 2 s which the kubelet then gives (see
+ * containers.ts), or the kill itself took its time. The first is far more common, and no more than likely.
  */
 function hookShare(handler: string, killing: Interval | undefined, exit: Interval | undefined, graceSeconds: number): string {
   const late = killing !== undefined && exit !== undefined && exit.earliest - killing.latest > (graceSeconds + 1) * SECOND
   return late
-    ? `The ${handler} preStop hook had left it no more than ${seconds(MINIMUM_STOP)}: shorten the hook, or raise terminationGracePeriodSeconds.`
+    ? `As late as that, the ${handler} preStop hook has most likely left it no more than ${seconds(MINIMUM_STOP)}: shorten the hook, or raise terminationGracePeriodSeconds.`
     : `The ${handler} preStop hook took its share of the grace period.`
 }
 
@@ -105,13 +107,15 @@ function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
       ),
     )
   }
-  if (exit !== undefined && killing !== undefined && end.outcome !== 'ForcedKill') {
-    const used = Math.round(((exit.at - killing.at) / SECOND / Math.max(1, input.graceSeconds)) * 100)
-    if (used > NEARLY) {
+  if (exit !== undefined && killing !== undefined && BY_ITSELF.has(end.outcome)) {
+    const whole = Math.max(1, input.graceSeconds) * SECOND
+    // Told only where no reading of the API's whole seconds leaves another share.
+    if ((exit.earliest - killing.latest) * 100 > NEARLY * whole) {
+      const used = Math.round(((exit.at - killing.at) / whole) * 100)
       found.push(
         finding(
           'GraceNearlyExhausted',
-          `it ended ${about(exit, killing)} after the kubelet turned to it, ${used} % of the ${grace} grace period: a slower day and it is killed. ` +
+          `it ended ${about(exit, killing)} after the kubelet turned to it, about ${used} % of the ${grace} grace period: a slower day and it is killed. ` +
             'Raise terminationGracePeriodSeconds, or shorten the hook or the shutdown.',
           on,
         ),
@@ -143,7 +147,7 @@ function ofService(result: ServiceResult, input: FindingInput): Finding[] {
   // By the endpoint's lower bound: it may have left long before the change of it arrived.
   const by = input.stopDirect ? clocks.latest(stop.at, 'Node', 'Recorder') : signal.latest
   if (by - notReady.earliest >= DRAIN_TIME) return []
-  const had = drain <= 0 ? 'at about the same time as' : `about ${seconds(drain)} before`
+  const had = drain < SECOND / 20 ? 'at about the same time as' : `about ${seconds(drain)} before`
   return [
     finding(
       'NoDrainTime',
