@@ -42,7 +42,7 @@ export class WorkloadResolver {
   readonly #http: KubeHttp
   readonly #log: Log
   readonly #now: () => number
-  /** By UID of the owner that a pod names; the least recently used goes first. */
+  /** By UID of the owner that a pod names; what was learnt first goes first. */
   readonly #cache = new Map<string, Workload>()
   readonly #asking = new Map<string, Promise<void>>()
   readonly #failed = new Map<string, number>()
@@ -118,8 +118,10 @@ export class WorkloadResolver {
       if (this.#failed.size > MAX_CACHED) this.#failed.clear()
       this.#failed.set(owner.uid, this.#now())
     } finally {
-      this.#busy--
-      this.#waiting.shift()?.()
+      // A slot that is waited for goes on as it is, so that nobody takes it in between.
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#busy--
+      else next()
     }
   }
 
@@ -133,7 +135,7 @@ export class WorkloadResolver {
   }
 
   async #slot(): Promise<void> {
-    if (this.#busy >= CONCURRENCY) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.#busy >= CONCURRENCY) return new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#busy++
   }
 }
