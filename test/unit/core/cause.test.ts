@@ -46,6 +46,16 @@ describe('cause: who ended the pod', () => {
     expect(pod.listed({ at: 8, since: -1 }).record().cause?.type).toBe('Deleted')
   })
 
+  test.each([
+    [0.5, 'EvictedByAPI'],
+    [0.7, 'Deleted'],
+  ])('whole seconds tell which of the two came first only where they differ: an eviction at %d s', (at, cause) => {
+    // 0.4 s of its second had gone by when the delete came, so 0.5 s is in the same one and 0.7 s in the next.
+    const pod = aPod().running().seen().gap('Pod', -1, 8)
+    pod.unseen(() => pod.deleted({ at: 0 }).condition('DisruptionTarget', 'EvictionByEvictionAPI', { at }))
+    expect(pod.listed({ at: 8, since: -1 }).record().cause?.type).toBe(cause)
+  })
+
   test('the kubelet under pressure is Evicted: no delete, phase Failed, reason Evicted', () => {
     const record = aPod()
       .running()
@@ -147,6 +157,12 @@ describe('cause: who ended the pod', () => {
     expect(pod.listed({ at: 1 }).record().cause).toMatchObject({ type: 'Unknown' })
   })
 
+  test('the same holds where no container tells a time', () => {
+    const pod = aPod({ restartPolicy: 'Never' }).phase('Failed')
+    pod.unseen(() => pod.deleted({ at: 0 }))
+    expect(pod.listed({ at: 1 }).record().cause).toMatchObject({ type: 'Unknown' })
+  })
+
   test('a pod that always restarts its containers has no end of its own, so the delete came first', () => {
     const pod = aPod({ restartPolicy: 'Always' }).running().exited('app', { at: -0.4 }).phase('Succeeded')
     pod.unseen(() => pod.deleted({ at: 0, grace: 0 }))
@@ -162,6 +178,7 @@ describe('cause: who ended the pod', () => {
     const record = aPod().killing('app', { at: 0, listed: true, arrives: 60 }).absent(61).record()
     expect(record).toMatchObject({ cause: { type: 'Unknown' }, outcome: 'Lost', state: 'Complete' })
     expect(record.pod.node).toBe('node-1')
+    expect(record.tookMilliseconds).toBeUndefined()
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Clocks, type Offset, UNKNOWN_OFFSET } from '../../../src/core/termination/clocks.ts'
 import { nodeClock } from '../../../src/core/termination/index.ts'
 import { parseTime, SECOND } from '../../../src/core/time.ts'
 import { aPod, type PodStory } from '../builders.ts'
@@ -95,5 +96,66 @@ describe('clocks that are apart', () => {
   test('nothing is learnt of a pod that no node is known of', () => {
     expect(nodeClock(aPod({ node: null }).seen().removed({ at: 0 }).facts())).toBeUndefined()
     expect(nodeClock([])).toBeUndefined()
+  })
+})
+
+describe("what one termination tells of its node's clock", () => {
+  /** The least and the most that it may be ahead, in seconds. The API server's clock is known to 10 ms. */
+  const learnt = (pod: PodStory) => {
+    const { earliest, latest } = nodeClock(pod.facts())?.offset ?? { earliest: Number.NaN, latest: Number.NaN }
+    return [earliest / SECOND, latest / SECOND]
+  }
+  const deleted = () => aPod({ grace: 15 }).createdAt(-3.2).compared('APIServer')
+
+  test('by a Killing Event: it was made before it arrived, and after the delete', () => {
+    const [least, most] = learnt(deleted().running().seen().deleted({ at: 0 }).killing('app', { at: 0.1, arrives: 0.12 }))
+    expect(least).toBeCloseTo(-0.02, 5)
+    // The delete is known to the second, which had begun 0.4 s before.
+    expect(most).toBeCloseTo(0.1 + 0.4 + 0.01, 4)
+  })
+
+  test('by the end of a container that ended as by a signal: after the delete', () => {
+    const [, most] = learnt(deleted().running().seen().deleted({ at: 0 }).exited('app', { at: 1.5 }).reported({ at: 1.7 }))
+    expect(most).toBeCloseTo(1.5 + 0.1 + 0.4 + 0.01, 4)
+  })
+
+  test('by the start of a container: after its pod was created, before the report arrived', () => {
+    const [least, most] = learnt(deleted().running(['app'], { since: -1.9 }).seen({ at: -1.8 }).deleted({ at: 0 }))
+    // Floored to 12:00:58 of the minute before; the report arrived at 58.605.
+    expect(least).toBeCloseTo(-0.605, 4)
+    expect(most).toBeCloseTo(-1.9 - 0.5 + 1 + 3.2 + 0.2 + 0.01, 4)
+  })
+})
+
+describe('the best estimate of a time on another clock', () => {
+  const clocks = (node: Offset, api: Offset = UNKNOWN_OFFSET) => new Clocks(api, node)
+  const offset = (earliest: number, latest: number): Offset => ({ earliest: earliest * SECOND, latest: latest * SECOND })
+
+  test('takes clocks to agree where nobody has compared them', () => {
+    expect(clocks(UNKNOWN_OFFSET).best(0, 'Recorder', 'Node')).toBe(0)
+    expect(clocks(offset(-1.5, 1.5)).best(0, 'Recorder', 'Node')).toBe(0)
+  })
+
+  test('takes them to be no more apart than they must be', () => {
+    expect(clocks(offset(1, 4)).best(0, 'Recorder', 'Node')).toBe(1 * SECOND)
+    expect(clocks(offset(-4, -1)).best(0, 'Recorder', 'Node')).toBe(-1 * SECOND)
+  })
+
+  test("takes a node's clock, known to 2 s, to be as far as by what arrived, 5 ms after it was made", () => {
+    expect(clocks(offset(0.1, 1.1)).best(0, 'Recorder', 'Node')).toBe(0.105 * SECOND)
+    expect(clocks(offset(0.1, 0.104)).best(0, 'Recorder', 'Node')).toBe(0.102 * SECOND)
+  })
+
+  test("takes the API server's in the middle of what is known to 100 ms", () => {
+    expect(clocks(UNKNOWN_OFFSET, offset(0.2, 0.24)).best(0, 'Recorder', 'APIServer')).toBe(0.22 * SECOND)
+    expect(clocks(UNKNOWN_OFFSET, offset(-0.1, 0.3)).best(0, 'Recorder', 'APIServer')).toBe(0)
+  })
+
+  test('goes from one clock over the recorder to the other, with the bounds of both', () => {
+    const both = clocks(offset(1, 1.004), offset(-2, -1.99))
+    const at = both.convert({ earliest: 0, at: 1, latest: 2 }, 'Node', 'APIServer')
+    expect(at.earliest).toBe(-3.004 * SECOND)
+    expect(at.latest).toBe(-2.99 * SECOND + 2)
+    expect(at.at).toBe(-1.002 * SECOND - 1.995 * SECOND + 1)
   })
 })

@@ -27,6 +27,8 @@ describe('the way out of a Service', () => {
     expect(of(record)?.readyAtStopSignal).toBe('False')
     expect(marksOf(record, 'web')).toEqual(['EndpointNotReady', 'EndpointTerminating', 'EndpointNotServing', 'EndpointRemoved'])
     expect(holds(markOf(record, 'EndpointNotReady', 'web'), 0.02)).toBe(true)
+    // Its version is later than the delete's, whose time is known to the second.
+    expect(markOf(record, 'EndpointNotReady', 'web')?.earliest).toBeGreaterThan(-0.5)
     expect(holds(markOf(record, 'EndpointRemoved', 'web'), 1.63)).toBe(true)
     expect(markOf(record, 'EndpointRemoved', 'web')?.earliest).toBeGreaterThan(0.4)
   })
@@ -148,6 +150,16 @@ describe('the way out of a Service', () => {
     expect(of(record)?.readyAtStopSignal).toBe('Unknown')
     expect(holds(markOf(record, 'EndpointNotReady', 'web'), -0.5)).toBe(true)
     expect(findingOf(record, 'EvidenceMissing').message).toContain('nobody watched EndpointSlices')
+  })
+
+  test('may have gone and come back while nobody watched EndpointSlices; Pods or Events that nobody watched do not matter', () => {
+    const late = (resource: 'EndpointSlice' | 'Event') => {
+      const pod = stopping().deleted({ at: 0 }).killing('app', { at: 0.1 }).gap(resource, -0.2, 0.3)
+      pod.exited('app', { at: 0.5 }).reported({ at: 0.6 }).endpoint('web', 'terminating', { at: 2.2 })
+      return of(gone(pod.reported({ at: 2.3, phase: 'Succeeded' }), 2.4))?.readyAtStopSignal
+    }
+    expect(late('Event')).toBe('True')
+    expect(late('EndpointSlice')).toBe('Unknown')
   })
 
   test('that the pod had left before is no part of its termination', () => {

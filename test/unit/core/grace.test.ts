@@ -68,6 +68,32 @@ describe('without a hook', () => {
   })
 })
 
+describe('without a delete', () => {
+  test('a pod past its activeDeadlineSeconds gets the grace period of its spec', () => {
+    const pod = aPod({ grace: 20, restartPolicy: 'Never' }).compared('APIServer').compared('Node').running().seen()
+    const record = pod
+      .killing('app', { at: 0 })
+      .exited('app', { at: 20.2, code: 137 })
+      .phase('Failed', 'DeadlineExceeded')
+      .reported({ at: 20.3 })
+      .record()
+    expect(record.outcome).toBe('ForcedKill')
+    expect(markOf(record, 'Kill', 'app')?.earliest).toBeCloseTo(20, 5)
+  })
+
+  test('an evicted pod gets that or less (a hard eviction), so SIGKILL may have been due as early as after 2 s', () => {
+    const pod = aPod({ grace: 20 }).compared('APIServer').compared('Node').running().seen()
+    const record = pod
+      .killing('app', { at: 0 })
+      .exited('app', { at: 20.2, code: 137 })
+      .phase('Failed', 'Evicted')
+      .reported({ at: 20.3 })
+      .record()
+    expect(holds(markOf(record, 'Kill', 'app'), 20.2)).toBe(true)
+    expect(markOf(record, 'Kill', 'app')?.earliest).toBeCloseTo(2, 5)
+  })
+})
+
 describe('an exec hook', () => {
   test('that overran: SIGTERM at 6.02, SIGKILL at 8.03, reported as failed at 8.05 (grace 6, hook 8 s)', () => {
     const pod = stopping(hooked('Exec', undefined, 6)).preStopFailed('app', { at: 8.15 })
@@ -94,6 +120,19 @@ describe('an exec hook', () => {
     const record = over(stopping(hooked('Exec', undefined, 15)), { at: 17.2, code: 137 })
     expect(endOf(record, 'app').preStop?.result).toBe('Unknown')
     expect(holds(markOf(record, 'StopSignal', 'app'), 15.13)).toBe(true)
+  })
+
+  test('that overran gives the container 2 s more, so 137 before that is no forced kill', () => {
+    const pod = stopping(hooked('Exec', undefined, 5)).preStopFailed('app', { at: 5.95 })
+    const record = over(pod, { at: 5.9, code: 137 })
+    expect(endOf(record, 'app')).toMatchObject({ outcome: 'Unknown', preStop: { result: 'Overran' } })
+    expect(marksOf(record, 'app')).not.toContain('Kill')
+  })
+
+  test('of a container that ends in the 2 s after the grace period: the signal had come by then, whatever the hook did', () => {
+    const record = over(stopping(hooked('Exec', undefined, 5)), { at: 6.7, code: 3 })
+    expect(holds(markOf(record, 'StopSignal', 'app'), 5.13)).toBe(true)
+    expect(endOf(record, 'app').outcome).toBe('Failed')
   })
 
   test('in time with much left: it was over at least 2 s before SIGKILL, and so was the signal', () => {
@@ -159,6 +198,17 @@ describe('a sleep hook', () => {
     const record = over(stopping(hooked('Sleep', 10, 30)), { at: 4.4, code: 1 })
     expect(endOf(record, 'app').preStop?.result).toBe('Unknown')
     expect(marksOf(record, 'app')).toEqual(['PreStopStarted', 'ContainerExited'])
+    expect(endOf(over(stopping(hooked('Sleep', 10, 30)), { at: 4.4, code: 0 }), 'app').preStop?.result).toBe('Unknown')
+  })
+
+  test('is waited for also where its Killing Event was lost: an end within it is not by the signal', () => {
+    const pod = aPod(hooked('Sleep', 10, 30))
+      .compared('APIServer')
+      .compared('Node')
+      .running()
+      .seen()
+      .deleted({ at: 0 })
+    expect(marksOf(over(pod, { at: 4.4, code: 0 }), 'app')).toEqual(['ContainerExited'])
   })
 })
 
@@ -200,6 +250,19 @@ describe('a grace period that was shortened', () => {
     expect(holds(markOf(record, 'Terminating'), 0)).toBe(true)
     expect(record.pod.graceSeconds).toBeUndefined()
     expect(record.deadline).toBeUndefined()
+  })
+
+  test('may hide behind the last delete where that was seen in a list: then SIGKILL may have been due as early', () => {
+    const seenToTheEnd = stopping({ grace: 20 }).exited('app', { at: 20.2, code: 137 })
+    const first = seenToTheEnd.reported({ at: 20.3, phase: 'Failed' }).removed({ at: 20.5 }).record()
+    expect(markOf(first, 'Kill', 'app')?.earliest).toBeCloseTo(20.1, 5)
+    const hidden = stopping({ grace: 20, finalizers: ['example.com/hold'] })
+      .gap('Pod', 1, 30)
+      .exited('app', { at: 20.2, code: 137 })
+    hidden.unseen(() => hidden.reported({ at: 20.3, phase: 'Failed' }).removed({ at: 20.5 }))
+    const record = hidden.listed({ at: 30, since: 1 }).record()
+    expect(holds(markOf(record, 'Kill', 'app'), 20.13)).toBe(true)
+    expect(markOf(record, 'Kill', 'app')?.earliest).toBeLessThanOrEqual(2.1)
   })
 
   test('by a delete in time keeps the time of the first one in the object', () => {

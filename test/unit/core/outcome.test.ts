@@ -40,6 +40,14 @@ describe('outcome of a container', () => {
     expect(endOf(record, 'app')).toMatchObject({ outcome: 'Signalled', stopSignal: { name: 'SIGINT' } })
   })
 
+  test('where an exec hook may have sent the same signal it is Signalled as well, once the kubelet had turned to the container', () => {
+    const containers = [{ name: 'app', preStop: { handler: 'Exec' as const } }]
+    expect(ends({ at: 5, code: 143 }, { containers }).outcome).toBe('Signalled')
+    const lost = over(stopping({ containers }).exited('app', { at: 5, code: 143 }), 5.1)
+    expect(lost.outcome).toBe('Unknown')
+    expect(marksOf(lost, 'app')).toEqual(['ContainerExited'])
+  })
+
   test('another exit code is Failed', () => {
     expect(ends({ at: 1.5, code: 1 }).outcome).toBe('Failed')
     expect(ends({ at: 1.5, code: 139 }).outcome).toBe('Failed')
@@ -190,6 +198,17 @@ describe('which end counts', () => {
     const record = over(pod.killing('other', { at: 0.1 }).exited('other', { at: 1.5 }), 1.6)
     expect(endOf(record, 'app')).toMatchObject({ outcome: 'Failed', exit: { code: 1 } })
     expect(endOf(record, 'app').stopSignal).toBeUndefined()
+  })
+
+  test('a container that had ended with 143 before the delete is Failed; in a list nobody knows what came first', () => {
+    const before = aPod({ containers: ['app', 'other'] })
+      .running()
+      .exited('app', { at: -5, code: 143 })
+    const pod = before.seen({ at: -4 }).deleted({ at: 0 }).killing('other', { at: 0.1 }).exited('other', { at: 1.5 })
+    expect(endOf(over(pod, 1.6), 'app').outcome).toBe('Failed')
+    const listed = aPod({ containers: ['app', 'other'] }).running()
+    listed.unseen(() => listed.deleted({ at: 0 })).exited('app', { at: 0.5, code: 143 })
+    expect(endOf(over(listed.listed({ at: 2 }).exited('other', { at: 3.5 }), 3.6), 'app').outcome).toBe('Unknown')
   })
 
   test('restarts before the end are told', () => {

@@ -47,6 +47,15 @@ describe('the head of a record', () => {
     expect(record.graceUsedPercent).toBeLessThanOrEqual(27)
   })
 
+  test('counts the grace period as used by the slowest main container', () => {
+    const containers: PodOptions['containers'] = ['app', 'slow', { name: 'mesh', role: 'Sidecar' }]
+    const pod = stopping({ grace: 20, containers }).killing('slow', { at: 0.1 }).killing('mesh', { at: 0.1 })
+    pod.exited('app', { at: 1.6 }).exited('slow', { at: 10.6 }).exited('mesh', { at: 19.6 })
+    const record = pod.reported({ at: 19.7, phase: 'Succeeded' }).removed({ at: 19.9 }).record()
+    expect(record.graceUsedPercent).toBeGreaterThanOrEqual(52)
+    expect(record.graceUsedPercent).toBeLessThanOrEqual(56)
+  })
+
   test('has a summary of the first finding and the number of the others', () => {
     expect(graceful().record().summary).toBeUndefined()
     const one = stopping({ grace: 5 }).exited('app', { at: 5.2, code: 137 }).reported({ at: 5.3, phase: 'Failed' })
@@ -195,6 +204,14 @@ describe('a termination that was not seen from its beginning', () => {
     expect((markOf(record, 'Terminating')?.latest ?? 9) - (markOf(record, 'Terminating')?.earliest ?? 0)).toBeLessThanOrEqual(1)
     expect(record).toMatchObject({ outcome: 'Graceful', pod: { graceSeconds: 30 } })
     expect(findingOf(record, 'EvidenceMissing').message).toContain('had begun when the recorder first saw it')
+  })
+
+  test('whose object was gone in the end when nobody watched keeps the ends that were reported before', () => {
+    const pod = stopping({ grace: 15 }).exited('app', { at: 2.5 }).reported({ at: 2.6 }).gap('Pod', 2.7, 9)
+    const record = pod.vanished({ at: 9, since: 2.7 }).record()
+    expect(record).toMatchObject({ state: 'Complete', outcome: 'Graceful', cause: { type: 'Deleted' } })
+    expect(markOf(record, 'Removed')?.earliest).toBeCloseTo(2.7, 3)
+    expect(record.tookMilliseconds).toBeUndefined()
   })
 
   test('first seen in a list with the last delete: its beginning lies anywhere in its life, and it does not say how long it took', () => {
