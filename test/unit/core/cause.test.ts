@@ -157,7 +157,16 @@ describe('cause: who ended the pod', () => {
     expect(pod.listed({ at: 1 }).record().cause).toMatchObject({ type: 'Unknown' })
   })
 
-  test('the same holds where no container tells a time', () => {
+  test('what ended after the time that the delete gave had not ended before it', () => {
+    const pod = aPod({ restartPolicy: 'Never', grace: 3 }).compared('APIServer').compared('Node').running()
+    pod
+      .unseen(() => pod.deleted({ at: 0 }))
+      .exited('app', { at: 5.2, code: 137 })
+      .phase('Failed')
+    expect(pod.listed({ at: 6 }).record()).toMatchObject({ cause: { type: 'Deleted' } })
+  })
+
+  test('where a list shows it and no container tells a time, nobody knows either', () => {
     const pod = aPod({ restartPolicy: 'Never' }).phase('Failed')
     pod.unseen(() => pod.deleted({ at: 0 }))
     expect(pod.listed({ at: 1 }).record().cause).toMatchObject({ type: 'Unknown' })

@@ -50,6 +50,15 @@ describe('GraceExhausted', () => {
     expect(message).not.toContain('hook')
   })
 
+  test('gives a range where the signal may have come at any time of it', () => {
+    const pod = stopping({ grace: 15, containers: hook('Exec') })
+    const { message } = findingOf(over(pod, { at: 15.12, code: 137 }), 'GraceExhausted')
+    expect(message).toMatch(/after SIGTERM \(sent 0\.0 to 13\.\d s into it\)/)
+    const late = stopping({ grace: 15, containers: hook('Sleep', 4) }).exited('app', { at: 15.12, code: 137 })
+    const lost = late.reported({ at: 15.2, phase: 'Failed' }).removed({ at: 15.4 }).record()
+    expect(findingOf(lost, 'GraceExhausted').message).toMatch(/after SIGTERM \(sent 4\.0 to 13\.\d s into it\)/)
+  })
+
   test('names the stop signal that the container asks for', () => {
     const containers = [{ name: 'app', stopSignal: 'SIGQUIT' }]
     const { message } = findingOf(over(stopping({ grace: 5, containers }), { at: 5.12, code: 137 }), 'GraceExhausted')

@@ -38,6 +38,14 @@ describe('without a hook', () => {
     expect(markOf(record, 'StopSignal', 'app')?.latest).toBeLessThanOrEqual(0.3)
   })
 
+  test('a Killing Event that was lost does not hide the forced kill', () => {
+    const pod = aPod({ grace: 5 }).compared('APIServer').compared('Node').running().seen().deleted({ at: 0 })
+    const record = over(pod, { at: 5.15, code: 137 })
+    expect(record.outcome).toBe('ForcedKill')
+    expect(holds(markOf(record, 'StopSignal', 'app'), 0.13)).toBe(true)
+    expect(holds(markOf(record, 'Kill', 'app'), 5.14)).toBe(true)
+  })
+
   test.each([0, 1, 2])('a grace period of %i s still gives 2 s', (grace) => {
     const pod = aPod({ grace: 30 }).compared('APIServer').compared('Node').running().seen()
     // With grace 0 the object goes at once; the kubelet's own Events come later, but no status.
@@ -112,6 +120,8 @@ describe('an exec hook', () => {
     const record = over(stopping(hooked('Exec', undefined, 6)), { at: 7.86, code: 137 })
     expect(endOf(record, 'app')).toMatchObject({ outcome: 'ForcedKill', preStop: { result: 'Unknown' } })
     expect(holds(markOf(record, 'StopSignal', 'app'), 5.85)).toBe(true)
+    // Any time before would do, but a kill as late as this is most likely by the 2 s.
+    expect(markOf(record, 'StopSignal', 'app')?.at).toBeGreaterThan(5.5)
     expect(holds(markOf(record, 'Kill', 'app'), 7.86)).toBe(true)
     expect(typesOf(record)).toEqual(['GraceExhausted'])
   })
@@ -129,9 +139,20 @@ describe('an exec hook', () => {
     expect(marksOf(record, 'app')).not.toContain('Kill')
   })
 
+  test('that overran, of a container that then ends by the signal: the hook dies with it', () => {
+    const pod = stopping(hooked('Exec', undefined, 5)).preStopFailed('app', { at: 6.55 })
+    const record = over(pod, { at: 6.5, code: 143 })
+    expect(endOf(record, 'app')).toMatchObject({ outcome: 'Signalled', preStop: { result: 'Overran' } })
+    expect(holds(markOf(record, 'StopSignal', 'app'), 5.13)).toBe(true)
+    expect(markOf(record, 'StopSignal', 'app')?.earliest).toBeCloseTo(5.1, 5)
+  })
+
   test('of a container that ends in the 2 s after the grace period: the signal had come by then, whatever the hook did', () => {
     const record = over(stopping(hooked('Exec', undefined, 5)), { at: 6.7, code: 3 })
-    expect(holds(markOf(record, 'StopSignal', 'app'), 5.13)).toBe(true)
+    const stop = markOf(record, 'StopSignal', 'app')
+    expect(holds(stop, 5.13)).toBe(true)
+    // Nothing says where in it the signal was.
+    expect(stop?.at).toBeCloseTo(((stop?.earliest ?? 0) + (stop?.latest ?? 0)) / 2, 5)
     expect(endOf(record, 'app').outcome).toBe('Failed')
   })
 
@@ -184,6 +205,7 @@ describe('a sleep hook', () => {
     expect(endOf(record, 'app').preStop?.result).toBe('Overran')
     expect(holds(markOf(record, 'StopSignal', 'app'), 5.13)).toBe(true)
     expect(holds(markOf(record, 'Kill', 'app'), 7.14)).toBe(true)
+    expect(markOf(record, 'Kill', 'app')?.earliest).toBeCloseTo(7.1, 5)
     expect(marksOf(record, 'app')).not.toContain('PreStopFinished')
     expect(typesOf(record)).toEqual(['PreStopOverran'])
   })

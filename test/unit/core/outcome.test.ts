@@ -211,6 +211,14 @@ describe('which end counts', () => {
     expect(endOf(over(listed.listed({ at: 2 }).exited('other', { at: 3.5 }), 3.6), 'app').outcome).toBe('Unknown')
   })
 
+  test('a container that is first seen with its end has got a signal only where a Killing Event says so', () => {
+    const pod = () => aPod({ restartPolicy: 'Never' }).compared('Node').running()
+    const ended = (story: PodStory) =>
+      endOf(story.exited('app', { at: 1.5, code: 143 }).phase('Failed', 'Evicted').reported({ at: 1.6 }).record(), 'app')
+    expect(ended(pod())).not.toHaveProperty('stopSignal')
+    expect(ended(pod().killing('app', { at: 0.1 })).stopSignal?.name).toBe('SIGTERM')
+  })
+
   test('restarts before the end are told', () => {
     const pod = aPod().running(['app'], { restarts: 2 }).seen().deleted({ at: 0 }).killing('app', { at: 0.1 })
     expect(endOf(over(pod.exited('app', { at: 1.5 }), 1.6), 'app').restarts).toBe(2)

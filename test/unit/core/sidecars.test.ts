@@ -70,6 +70,14 @@ describe('a sidecar', () => {
     expect(holds(markOf(record, 'PreStopStarted', 'mesh'), 0.1)).toBe(true)
   })
 
+  test('that has a hook waits up to a second longer, as the kubelet counts what the hook took in whole seconds', () => {
+    const containers: PodOptions['containers'] = [{ name: 'mesh', role: 'Sidecar', preStop: { handler: 'Exec' } }, 'app']
+    // A hook of 1.9 s counts as 1 s, so its wait ends at 0.1 + 1.9 + 4 s. It crashed before.
+    const pod = stopping({ containers, grace: 5 }).exited('mesh', { at: 5.75, code: 1 }).exited('app', { at: 6.9 })
+    const record = pod.reported({ at: 7, phase: 'Succeeded' }).removed({ at: 7.2 }).record()
+    expect(marksOf(record, 'mesh')).toEqual(['PreStopStarted', 'ContainerExited'])
+  })
+
   test('of a Job that has run to its end is stopped without a delete, which is no termination', () => {
     const pod = aPod({ restartPolicy: 'Never', containers: CONTAINERS })
       .running()

@@ -75,6 +75,7 @@ describe('the head of a record', () => {
     const marks = record.timeline?.map(({ mark }) => mark)
     expect(marks?.[0]).toBe('Terminating')
     expect(marks?.at(-1)).toBe('Removed')
+    expect(record.timeline?.at(-1)).toMatchObject({ source: 'APIServer', confidence: 'Observed' })
     expect(marks?.indexOf('StopSignal')).toBeLessThan(marks?.indexOf('ContainerExited') ?? 0)
   })
 
@@ -211,6 +212,7 @@ describe('a termination that was not seen from its beginning', () => {
     const record = pod.vanished({ at: 9, since: 2.7 }).record()
     expect(record).toMatchObject({ state: 'Complete', outcome: 'Graceful', cause: { type: 'Deleted' } })
     expect(markOf(record, 'Removed')?.earliest).toBeCloseTo(2.7, 3)
+    expect(record.timeline?.at(-1)).toMatchObject({ mark: 'Removed', source: 'Recorder', confidence: 'Observed' })
     expect(record.tookMilliseconds).toBeUndefined()
   })
 
