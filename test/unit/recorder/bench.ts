@@ -3,7 +3,7 @@ import { vi } from 'vitest'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import { Recorder, type RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
 import { WorkloadResolver } from '../../../src/controllers/recorder/workloads.ts'
-import type { PodSnapshot } from '../../../src/core/evidence.ts'
+import type { EndpointSliceSnapshot, EndpointState, PodSnapshot } from '../../../src/core/evidence.ts'
 import { MILLISECOND, type Micros } from '../../../src/core/time.ts'
 import type { PodTerminationObject, RecordClient, StoredPodTermination, Written } from '../../../src/kube/apply.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
@@ -39,10 +39,13 @@ export class Bench {
   readonly asked: string[] = []
   readonly recorder: Recorder
   leading = true
-  node: 'True' | 'Unknown' | 'gone' = 'True'
+  node: 'True' | 'False' | 'Unknown' | 'gone' | 'silent' = 'True'
+  /** What the API server has at other paths. */
+  readonly objects = new Map<string, unknown>()
   /** Undefined: the record is taken. */
   answer: Answer = () => undefined
   readonly #previous = new Map<string, PodSnapshot>()
+  readonly #slices = new Map<string, EndpointSliceSnapshot>()
 
   /** @param from where time begins, in seconds; it only goes on by play() and until() */
   constructor(settings: Partial<RecorderSettings> = {}, from = -100) {
@@ -74,7 +77,7 @@ export class Bench {
       records: this.#records(now),
       workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
       warnings: { tell: async (record) => void this.told.push(record.state) },
-      slice: () => undefined,
+      slice: (uid) => this.#slices.get(uid),
     })
     this.#now = now
   }
@@ -111,6 +114,26 @@ export class Bench {
         this.recorder.onEvent({ type: fact.listed ? 'Listed' : 'Added', object: fact.event, arrivedAt: fact.arrivedAt })
       }
     }
+  }
+
+  /** Two responses, one just before and one just after a second of the API server began: its clock is known to 20 ms. */
+  compareAPIServer(): void {
+    for (const at of [-99.41, -99.39]) {
+      const text = new Date(micros(at) / 1000).toUTCString()
+      const date = { text, sentAt: micros(at), receivedAt: micros(at) }
+      this.recorder.observeResponse({ verb: 'GET', code: 'OK', seconds: 0, date })
+    }
+  }
+
+  /** A slice of a Service changes at this time, and that arrives at once. */
+  async slice(service: string, at: number, version: number, endpoints: readonly EndpointState[]): Promise<void> {
+    await this.until(at)
+    const uid = `${service}-slice`
+    const previous = this.#slices.get(uid)
+    const object = { uid, resourceVersion: String(version), namespace: 'shop', name: uid, service, endpoints }
+    this.#slices.set(uid, object)
+    const type = previous === undefined ? 'Added' : 'Modified'
+    this.recorder.onEndpointSlice({ type, object, arrivedAt: micros(at), ...(previous === undefined ? {} : { previous }) })
   }
 
   /** When each write was tried and what it was, as `2.0 Terminating`. */
@@ -151,8 +174,14 @@ export class Bench {
 
   async #request(path: string): ReturnType<KubeHttp['request']> {
     this.asked.push(path)
-    if (!path.startsWith('/api/v1/nodes/') || this.node === 'gone') throw new KubeError('NotFound', 'not found')
-    const body = { status: { conditions: [{ type: 'Ready', status: this.node }] } }
+    if (this.node === 'silent') throw new KubeError('ServerError', 'etcd is away')
+    const nodes = path.startsWith('/api/v1/nodes/') && this.node !== 'gone'
+    const conditions = [
+      { type: 'DiskPressure', status: 'False' },
+      { type: 'Ready', status: this.node },
+    ]
+    const body = nodes ? { status: { conditions } } : this.objects.get(path)
+    if (body === undefined) throw new KubeError('NotFound', 'not found')
     // A response as far as the recorder looks at one.
     return { status: 200, json: () => body } as Awaited<ReturnType<KubeHttp['request']>>
   }

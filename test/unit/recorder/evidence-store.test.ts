@@ -130,6 +130,32 @@ describe('Events that come before the pod itself is seen to end', () => {
 })
 
 describe('what a change of a slice says', () => {
+  test.each([{ ready: false }, { serving: false }, { terminating: true }])('is told where only %o is new', (change) => {
+    const world = new World()
+    world.slice('s1', [endpoint('pod-1')], at(-1))
+    const facts = world.slice('s1', [endpoint('pod-1', change)], at(0))
+    expect(facts).toHaveLength(1)
+    expect(facts[0]).toMatchObject({ present: true, ready: true, serving: true, terminating: false, ...change })
+    expect(world.slice('s1', [endpoint('pod-1', change)], at(1))).toEqual([])
+  })
+
+  test('is that a pod is gone, and neither ready, serving nor terminating in it any more', () => {
+    const world = new World()
+    world.slice('s1', [endpoint('pod-1', LEAVING)], at(-1))
+    expect(world.slice('s1', [], at(0)).at(-1)).toEqual({
+      type: 'Endpoint',
+      arrivedAt: at(0),
+      listed: false,
+      service: 'web',
+      slice: 's1',
+      sliceVersion: '11',
+      present: false,
+      ready: false,
+      serving: false,
+      terminating: false,
+    })
+  })
+
   test('is told for the pods that changed, with the state before', () => {
     const world = new World()
     world.slice('s1', [endpoint('pod-1'), endpoint('pod-2')], at(-100))
