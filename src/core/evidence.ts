@@ -3,6 +3,7 @@
  * each with its time of arrival on the recorder's clock. Times inside the objects stay the strings that the API wrote: which
  * clock and which resolution they have is the core's knowledge, not the decoder's.
  */
+import type { KernelFacts } from '../api/kernel.ts'
 import type { Micros } from './time.ts'
 
 export type Clock = 'APIServer' | 'Node' | 'Recorder'
@@ -218,4 +219,14 @@ export interface NodeFact {
   readonly ready?: 'True' | 'False' | 'Unknown'
 }
 
-export type Fact = PodFact | AbsentFact | EventFact | EndpointFact | WorkloadFact | GapFact | ClockFact | NodeFact
+/**
+ * What the agent of the pod's node had measured so far: the field `kernel` of the pod's record. Each such fact holds all that was in
+ * the one before, so the last one alone counts.
+ */
+export interface KernelFact {
+  readonly type: 'Kernel'
+  readonly arrivedAt: Micros
+  readonly kernel: KernelFacts
+}
+
+export type Fact = PodFact | AbsentFact | EventFact | EndpointFact | WorkloadFact | GapFact | ClockFact | NodeFact | KernelFact

@@ -1,4 +1,5 @@
 /** Facts in any order, with repeats, become one history: sorted, each thing once, the first sight of the deletion frozen. */
+import type { KernelFacts } from '../../api/kernel.ts'
 import type {
   AbsentFact,
   ClockFact,
@@ -33,6 +34,8 @@ export interface History {
   readonly gaps: readonly GapFact[]
   readonly workload: Workload | undefined
   readonly absent: AbsentFact | undefined
+  /** What the agent of the node measured, where one runs there. */
+  readonly kernel: KernelFacts | undefined
   /** The last version of the pod that anyone saw. */
   readonly last: PodSnapshot | undefined
   /** First version that carried a deletionTimestamp. */
@@ -60,7 +63,7 @@ export const isTerminal = (pod: PodSnapshot): boolean => pod.phase === 'Succeede
 const removes = (fact: PodFact): boolean => fact.change === 'Deleted' || fact.change === 'Vanished'
 
 /** Decides between facts that contradict each other, so that no order of arrival does. */
-const compareContents = (a: Fact, b: Fact): number => (a === b ? 0 : compareText(JSON.stringify(a), JSON.stringify(b)))
+const compareContents = (a: Fact | KernelFacts, b: Fact | KernelFacts): number => (a === b ? 0 : compareText(JSON.stringify(a), JSON.stringify(b)))
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
@@ -115,6 +118,12 @@ export function gather(facts: readonly Fact[]): History | undefined {
     (fact) => `${fact.service}/${fact.slice}/${fact.sliceVersion}/${fact.present}`,
   )
   const absent = of('Absent').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b))[0]
+  const kernels = of('Kernel').sort(
+    (a, b) =>
+      compareText(a.kernel.tracedUntil, b.kernel.tracedUntil) ||
+      Number(a.kernel.complete) - Number(b.kernel.complete) ||
+      compareContents(a.kernel, b.kernel),
+  )
   const last = pods.at(-1)?.pod
   const identity = last ?? absent?.pod ?? events[0]?.event.pod
   if (identity === undefined) return undefined
@@ -132,6 +141,7 @@ export function gather(facts: readonly Fact[]): History | undefined {
     ),
     workload: workloads[0]?.workload,
     absent,
+    kernel: kernels.at(-1)?.kernel,
     last,
     deletion: pods.find((fact) => fact.pod.deletionTimestamp !== undefined),
     removal: pods.find(removes),
