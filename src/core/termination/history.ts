@@ -63,7 +63,8 @@ export const isTerminal = (pod: PodSnapshot): boolean => pod.phase === 'Succeede
 const removes = (fact: PodFact): boolean => fact.change === 'Deleted' || fact.change === 'Vanished'
 
 /** Decides between facts that contradict each other, so that no order of arrival does. */
-const compareContents = (a: Fact | KernelFacts, b: Fact | KernelFacts): number => (a === b ? 0 : compareText(JSON.stringify(a), JSON.stringify(b)))
+const compareContents = (a: Fact | KernelFacts, b: Fact | KernelFacts): number =>
+  a === b ? 0 : compareText(JSON.stringify(a), JSON.stringify(b))
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
