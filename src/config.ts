@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { nearest } from './nearest.ts'
 import { helpText, type Key, ROWS, type SETTINGS } from './settings.ts'
 import { ENV_PREFIX, envName, type Rows, type Setting, type Table, type Values } from './settings-table.ts'
 
@@ -140,7 +141,7 @@ function readFlags(argv: readonly string[], table: Rows, problems: string[]): Ma
 function flagMeant(name: string, rows: ReadonlyMap<string, Setting>): { row: Setting; advice: string } | undefined {
   const negated = name.startsWith('no-') ? rows.get(name.slice(3)) : undefined
   if (negated !== undefined && isBoolean(negated)) return { row: negated, advice: `write --${negated.flag}=false` }
-  const row = rows.get(nearestOf(name.toLowerCase().replaceAll('_', '-'), [...rows.keys()]) ?? '')
+  const row = rows.get(nearest(name.toLowerCase().replaceAll('_', '-'), [...rows.keys()]) ?? '')
   return row && { row, advice: `did you mean --${row.flag}?` }
 }
 
@@ -170,33 +171,9 @@ function unknownVariables(env: Environment, rows: Rows): string[] {
   return Object.keys(env)
     .filter((name) => name.startsWith(ENV_PREFIX) && !known.includes(name) && !/_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     .flatMap((name) => {
-      const nearest = nearestOf(name, known)
-      return nearest === undefined ? [] : [`${name} is no setting and has no effect: did you mean ${nearest}?`]
+      const near = nearest(name, known)
+      return near === undefined ? [] : [`${name} is no setting and has no effect: did you mean ${near}?`]
     })
-}
-
-/** The candidate with the fewest edits (at most a third of the length), undefined where none is near. */
-function nearestOf(word: string, candidates: readonly string[]): string | undefined {
-  let best: string | undefined
-  let fewest = Math.max(2, Math.floor(word.length / 3)) + 1
-  for (const candidate of candidates) {
-    const edits = editDistance(word, candidate)
-    if (edits < fewest) [best, fewest] = [candidate, edits]
-  }
-  return best
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
 
 const quoteIfNeeded = (text: string) => (/^[\w:.,/@%+-]+$/.test(text) ? text : JSON.stringify(text))

@@ -1,6 +1,6 @@
 /** Flags as kubectl has them, read with one message for each thing that is wrong. */
 import { parseArgs } from 'node:util'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 
 /** Wrong words on the command line: exit code 2. The message is one line and says what to write. */
 export class UsageError extends Error {}

@@ -2,7 +2,7 @@
 import { CommandError, UsageError } from './arguments.ts'
 import { COMMANDS } from './commands.ts'
 import { asksForHelp, mainHelp } from './help.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv
