@@ -1,8 +1,9 @@
 /** The gracewatch command. Exit codes: 0 done, 1 failed, 2 wrong words. Errors are one line; a stack trace is a bug in here. */
+
+import { nearest } from '../nearest.ts'
 import { CommandError, UsageError } from './arguments.ts'
 import { COMMANDS } from './commands.ts'
 import { asksForHelp, mainHelp } from './help.ts'
-import { nearest } from '../nearest.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv

@@ -2,11 +2,11 @@
 
 import type { StoredPodTermination } from '../kube/apply.ts'
 import { KubeError } from '../kube/errors.ts'
+import { nearest } from '../nearest.ts'
 import { draw } from '../render/draw.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
 import { CLUSTER_FLAGS, type ClusterAccess, readAll, withCluster } from './cluster.ts'
 import { type CommandHelp, define } from './help.ts'
-import { nearest } from '../nearest.ts'
 import { printed, recordOf } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf } from './terminal.ts'
 
