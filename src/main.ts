@@ -5,6 +5,7 @@ import { createClock } from './kube/clock.ts'
 import { openConnection } from './kube/connection.ts'
 import { GracewatchOperator } from './kube/operator.ts'
 import { createLogger } from './log.ts'
+import { exitWith, untilStopped } from './process.ts'
 import { cacheSynced, leaseReachable, startHealthServer, watchAlive } from './web/health.ts'
 
 /** How long a stop may take: less than the Pod's own grace period, or we would be killed like those we record. */
@@ -50,48 +51,16 @@ export async function main(argv: readonly string[]): Promise<number> {
   })
   const operator = new GracewatchOperator({ http: connection.http, clock, log }).add(recorder)
 
-  const stopped = Promise.withResolvers<number>()
-  const stop = (signal: NodeJS.Signals) => {
-    log.info({ signal }, 'stopping')
-    const late = setTimeout(() => {
-      log.error({ withinMs: STOP_WITHIN_MS }, 'stop took too long')
-      stopped.resolve(1)
-    }, STOP_WITHIN_MS)
-    operator
-      .stop()
-      .then(() => stopped.resolve(0))
-      .catch((err: unknown) => {
-        log.error({ err }, 'stopped with errors')
-        stopped.resolve(1)
-      })
-      .finally(() => clearTimeout(late))
-  }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-
   log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
-  operator
-    .start()
-    .then(() => {
-      // Also where it was told to stop before they were.
-      if (recorder.pods.synced) log.info({ pods: recorder.pods.size }, 'caches complete')
-    })
-    .catch((err: unknown) => {
-      log.error({ err }, 'start failed')
-      stopped.resolve(1)
-    })
-  const code = await stopped.promise
+  const start = async () => {
+    await operator.start()
+    // Also where it was told to stop before they were.
+    if (recorder.pods.synced) log.info({ pods: recorder.pods.size }, 'caches complete')
+  }
+  const code = await untilStopped({ start, stop: () => operator.stop() }, log, STOP_WITHIN_MS)
   await health.close()
   await connection.http.close()
   return code
 }
 
-if (import.meta.main) {
-  main(process.argv.slice(2)).then(
-    (code) => process.exit(code),
-    (error: unknown) => {
-      process.stderr.write(`gracewatch-controller: ${error instanceof Error ? error.message : String(error)}\n`)
-      process.exit(1)
-    },
-  )
-}
+if (import.meta.main) exitWith('gracewatch-controller', main(process.argv.slice(2)))

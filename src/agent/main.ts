@@ -2,6 +2,7 @@
 
 import { inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from '../kube/in-cluster.ts'
 import { LeanHttpClient } from '../kube/lean-http-client.ts'
+import { exitWith, untilStopped } from '../process.ts'
 import { cacheSynced, startHealthServer, watchAlive } from '../web/health.ts'
 import { Agent } from './agent.ts'
 import { type AgentConfig, parseAgentConfig } from './config.ts'
@@ -43,31 +44,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     ready: [...agent.ready(), cacheSynced('pods', agent.pods)],
   })
 
-  const stopped = Promise.withResolvers<number>()
-  const stop = (signal: NodeJS.Signals) => {
-    log.info({ signal }, 'stopping')
-    const late = setTimeout(() => {
-      log.error({ withinMs: STOP_WITHIN_MS }, 'stop took too long')
-      stopped.resolve(1)
-    }, STOP_WITHIN_MS)
-    agent
-      .stop()
-      .then(() => stopped.resolve(0))
-      .catch((err: unknown) => {
-        log.error({ err }, 'stopped with errors')
-        stopped.resolve(1)
-      })
-      .finally(() => clearTimeout(late))
-  }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-
   log.info({ server, node: config.nodeName }, 'starting')
-  agent.start().catch((err: unknown) => {
-    log.error({ err }, 'start failed')
-    stopped.resolve(1)
-  })
-  const code = await stopped.promise
+  const code = await untilStopped(agent, log, STOP_WITHIN_MS)
   log.info({ records: agent.reporter.stats, trace: agent.collector.stats }, 'stopped')
   clock.stop()
   await health.close()
@@ -88,12 +66,4 @@ async function connect({ kubeconfig, context, inCluster }: AgentConfig, clock: N
   return { server, http: new LeanHttpClient({ server, credentials, clock, userAgent: USER_AGENT }) }
 }
 
-if (import.meta.main) {
-  main(process.argv.slice(2)).then(
-    (code) => process.exit(code),
-    (error: unknown) => {
-      process.stderr.write(`gracewatch-agent: ${error instanceof Error ? error.message : String(error)}\n`)
-      process.exit(1)
-    },
-  )
-}
+if (import.meta.main) exitWith('gracewatch-agent', main(process.argv.slice(2)))
