@@ -6,43 +6,76 @@ import { ClusterError } from './errors.ts'
 import { buildImage, TREE_IMAGE } from './product-image.ts'
 import type { Progress } from './progress.ts'
 
-const MANIFESTS = resolve(import.meta.dirname, '../../deploy/manifests')
-const NAMESPACE = 'gracewatch-system'
-const DEPLOYMENT = 'gracewatch-controller'
 /** The name under which the manifests know the image; what runs here is the image of this tree. */
 const IMAGE_IN_MANIFESTS = 'ghcr.io/gracewatch/gracewatch'
 const READY_TIMEOUT = '180s'
+const FIELD_MANAGER = 'gracewatch-install'
+
+/** A part that is installed by itself: a folder of manifests, and the workload that has to be ready. */
+interface Part {
+  readonly title: string
+  readonly manifests: string
+  readonly namespace: string
+  readonly workload: string
+}
+
+const CONTROLLER: Part = {
+  title: 'the controller',
+  manifests: resolve(import.meta.dirname, '../../deploy/manifests'),
+  namespace: 'gracewatch-system',
+  workload: 'deployment/gracewatch-controller',
+}
+
+const AGENT: Part = {
+  title: 'the agent',
+  manifests: resolve(import.meta.dirname, '../../deploy/agent'),
+  namespace: 'gracewatch-agent-system',
+  workload: 'daemonset/gracewatch-agent',
+}
 
 export interface InstallOptions {
   /** An image that the cluster can pull by itself; without it the image of this tree is built and imported. */
   readonly image?: string
+  /** Whether the agent runs too. An agent that is there and not wanted is removed. */
+  readonly agent?: boolean
 }
 
-/** Installs the controller as a user would, with the project's own manifests, and returns once its caches are ready. */
+/**
+ * Installs as a user would, with the project's own manifests, and returns once the controller's caches are ready and the agent of
+ * every node reads its trace.
+ */
 export async function install(
   cluster: Cluster,
   progress: Progress,
-  options: InstallOptions = {},
+  { image: given, agent = false }: InstallOptions = {},
 ): Promise<{ readonly image: string }> {
-  if (!existsSync(join(MANIFESTS, 'kustomization.yaml'))) {
-    throw new ClusterError(`${MANIFESTS}/kustomization.yaml is missing: there is nothing to install`)
-  }
-  const image = options.image ?? (await importTreeImage(cluster, progress))
-  await applyManifests(cluster, image)
-  await progress.step('waiting for the controller to be ready', async () => {
-    const rollout = await cluster.tryKubectl([
-      'rollout',
-      'status',
-      `deployment/${DEPLOYMENT}`,
-      '-n',
-      NAMESPACE,
-      `--timeout=${READY_TIMEOUT}`,
-    ])
-    if (rollout.code !== 0)
-      throw new ClusterError(`the controller is not ready after ${READY_TIMEOUT}:\n${await describeFailure(cluster)}`)
-  })
+  const image = given ?? (await importTreeImage(cluster, progress))
+  const parts = agent ? [CONTROLLER, AGENT] : [CONTROLLER]
+  if (!agent) await removeAgent(cluster, progress)
+  for (const part of parts) await applyManifests(cluster, part, image)
+  for (const part of parts) await untilReady(cluster, progress, part)
   await forgetOlderImages(cluster, image)
   return { image }
+}
+
+/** Its pods first, by themselves: what they write as they stop needs their rights, which go with the rest. */
+async function removeAgent(cluster: Cluster, progress: Progress): Promise<void> {
+  const there = await cluster.kubectl(['get', '-k', AGENT.manifests, '--ignore-not-found', '-o', 'name'])
+  if (there.trim() === '') return
+  await progress.step('removing the agent', async () => {
+    const remove = ['delete', '--ignore-not-found', '--timeout=120s']
+    await cluster.kubectl([...remove, '--cascade=foreground', AGENT.workload, '-n', AGENT.namespace])
+    await cluster.kubectl([...remove, '-k', AGENT.manifests])
+  })
+}
+
+async function untilReady(cluster: Cluster, progress: Progress, part: Part): Promise<void> {
+  await progress.step(`waiting for ${part.title} to be ready`, async () => {
+    const wait = ['rollout', 'status', part.workload, '-n', part.namespace, `--timeout=${READY_TIMEOUT}`]
+    const rollout = await cluster.tryKubectl(wait)
+    if (rollout.code === 0) return
+    throw new ClusterError(`${part.title} is not ready after ${READY_TIMEOUT}:\n${await describeFailure(cluster, part)}`)
+  })
 }
 
 /** Each is 200 MB unpacked; what ran from them has just been replaced. */
@@ -58,19 +91,22 @@ async function importTreeImage(cluster: Cluster, progress: Progress): Promise<st
 }
 
 /** Applies an overlay, in a folder of its own outside the tree, that names another image and changes nothing else. */
-async function applyManifests(cluster: Cluster, image: string): Promise<void> {
+async function applyManifests(cluster: Cluster, { manifests }: Part, image: string): Promise<void> {
+  if (!existsSync(join(manifests, 'kustomization.yaml'))) {
+    throw new ClusterError(`${manifests}/kustomization.yaml is missing: there is nothing to install`)
+  }
   const overlay = mkdtempSync(join(tmpdir(), 'gracewatch-install-'))
   try {
     const separator = image.lastIndexOf(':')
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
-      resources: [relative(overlay, MANIFESTS)],
+      resources: [relative(overlay, manifests)],
       images: [{ name: IMAGE_IN_MANIFESTS, newName: image.slice(0, separator), newTag: image.slice(separator + 1) }],
     }
     writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
     // The CRD and what is of its kind cannot be in one apply's first pass, so the second has to succeed.
-    const apply = ['apply', '--server-side', '--force-conflicts', '--field-manager=gracewatch-install', '-k', overlay]
+    const apply = ['apply', '--server-side', '--force-conflicts', `--field-manager=${FIELD_MANAGER}`, '-k', overlay]
     const first = await cluster.tryKubectl(apply)
     if (first.code !== 0) await cluster.kubectl(apply)
   } finally {
@@ -78,12 +114,12 @@ async function applyManifests(cluster: Cluster, image: string): Promise<void> {
   }
 }
 
-/** What a person would look at: the pods, their last Events, and the end of the controller's log. */
-async function describeFailure(cluster: Cluster): Promise<string> {
+/** What a person would look at: the pods, their last Events, and the end of a log. */
+async function describeFailure(cluster: Cluster, { workload, namespace }: Part): Promise<string> {
   const parts = await Promise.all([
-    cluster.tryKubectl(['get', 'pods', '-n', NAMESPACE, '-o', 'wide']),
-    cluster.tryKubectl(['get', 'events', '-n', NAMESPACE, '--sort-by=.lastTimestamp']),
-    cluster.tryKubectl(['logs', `deployment/${DEPLOYMENT}`, '-n', NAMESPACE, '--tail=20']),
+    cluster.tryKubectl(['get', 'pods', '-n', namespace, '-o', 'wide']),
+    cluster.tryKubectl(['get', 'events', '-n', namespace, '--sort-by=.lastTimestamp']),
+    cluster.tryKubectl(['logs', workload, '-n', namespace, '--tail=20']),
   ])
   return parts.map((part) => (part.stdout + part.stderr).trim().split('\n').slice(-20).join('\n')).join('\n\n')
 }
