@@ -2,16 +2,17 @@
 import {
   type ContainerEvidence,
   type ContainerFact,
+  isRuntimeCommand,
   isRuntimeName,
   type Sender,
   type SignalFact,
   type TraceGap,
 } from '../core/kernel/facts.ts'
-import type { SignalLine, TraceLine } from '../core/kernel/parse.ts'
+import type { SignalLine, ThreadExitLine, TraceLine } from '../core/kernel/parse.ts'
 import { SIGCHLD, SIGKILL } from '../core/kernel/signals.ts'
 import type { Micros } from '../core/time.ts'
 import type { Log } from '../kube/log.ts'
-import type { ContainerEntry, Known, Processes } from './processes.ts'
+import type { ContainerEntry, Found, Known, Processes } from './processes.ts'
 import type { Procfs } from './procfs.ts'
 
 export interface CollectorOptions {
@@ -46,6 +47,13 @@ interface ContainerRecord {
   lookedAt: Micros
 }
 
+interface GoneSender {
+  readonly sender: Sender
+  readonly container: ContainerEntry
+  readonly mono: Micros
+  readonly goneBy: Micros
+}
+
 const MAX_FACTS = 512
 const MAX_RECORDS = 4096
 const MAX_GAPS = 256
@@ -59,11 +67,14 @@ const SAME_FLOOD: Micros = 1_000_000
 const LOOK_AGAIN: Micros = 2_000_000
 const MAX_MALFORMED_SHOWN = 5
 const MAX_ENDS = 64
+const MAX_THREAD_ENDS = 256
 const SI_KERNEL = 128
 /** Who waits for containers and for the runtime's commands, by the names that the trace's filter has. */
 const RUNTIME_PARENT = /^(containerd-shim|conmon|crio)/
 /** From the signal that a command of the runtime sends to its own end. */
 const COMMAND_TAKES: Micros = 1_000_000
+/** From when the kernel hides the cgroup of a process that is ending to when its parent is told. */
+const ENDING_TAKES: Micros = 100_000
 
 /** si_code of SIGCHLD; undefined where the process was only stopped or went on. */
 const endOf = (code: number) => (['Exited', 'Killed', 'Dumped'] as const)[code - 1]
@@ -71,8 +82,10 @@ const endOf = (code: number) => (['Exited', 'Killed', 'Dumped'] as const)[code -
 export class Collector {
   readonly #options: CollectorOptions
   readonly #records = new Map<string, ContainerRecord>()
-  /** Senders that were gone before they could be looked at: the end of a command of the runtime may tell. */
-  #senders: { readonly sender: Sender; readonly container: ContainerEntry; readonly mono: Micros }[] = []
+  /** Senders that were gone before they could be looked at, and by when: their ends may tell. */
+  #senders: GoneSender[] = []
+  /** Of the last threads of the runtime's commands, by their ids. */
+  readonly #threadEnds = new Map<number, ThreadExitLine>()
   /** Ends that were told to a shim of something that nobody knew, by the shim. */
   readonly #ends = new Map<number, SignalLine[]>()
   /** Dead, and nothing told of it yet. */
@@ -127,6 +140,7 @@ export class Collector {
       }
       this.#heard(line.cpu, line.mono)
       if (line.type === 'OomVictim') this.#oom(line.mono, line.pid)
+      else if (line.type === 'ThreadExit') this.#threadEnded(line)
       else if (line.type === 'Signal' && line.number === SIGCHLD) this.#end(line)
       else if (line.type === 'Signal') this.#signal(line)
     }
@@ -226,9 +240,8 @@ export class Collector {
 
   #signal(line: SignalLine): void {
     const target = this.#find(line.target.pid, line.mono)
-    const sender = this.#options.processes.known(line.sender.pid)
-    // A process that is gone already, signalled by one of a container: it was of the same container, as far as namespaces go.
-    const container = typeof target === 'object' ? target.container : target === 'Gone' ? sender?.container : undefined
+    const container =
+      typeof target === 'object' ? target.container : target === 'Gone' ? this.#onlyReach(line.sender.pid) : undefined
     if (container === undefined) return
     // As PID 1 ends it sends SIGKILL to all of its namespace, and that takes in a last thread of its own.
     if (line.number === SIGKILL && line.code === SI_KERNEL && line.result === 1 && line.sender.pid === line.target.pid) return
@@ -262,14 +275,16 @@ export class Collector {
     if (how === undefined) return
     const known = processes.known(line.sender.pid)
     const shim = line.target.pid
-    if (known === undefined) this.#senderEnded(line)
+    const name = line.sender.comm ?? this.#nameAtEnd(line)
+    const named = name === undefined ? line : { ...line, sender: { ...line.sender, comm: name } }
+    if (known === undefined) this.#senderEnded(named)
     if (known !== undefined && known.part !== 'Below' && known.parent === shim) {
       this.#ended(known, line.mono, line.mono, how)
       return
     }
     if (known !== undefined || (!processes.isShim(shim) && !RUNTIME_PARENT.test(line.target.comm))) return
-    if (line.sender.comm !== undefined && isRuntimeName(line.sender.comm)) {
-      this.#commandEnded(line)
+    if (name !== undefined && isRuntimeName(name)) {
+      this.#commandEnded(named)
       processes.lookBelow(shim)
       return
     }
@@ -281,34 +296,75 @@ export class Collector {
     onUnknownEnd(shim)
   }
 
-  /** A program that sent a signal has ended, and its parent was told: it was where its parent is. */
-  #senderEnded({ sender: { pid }, target }: SignalLine): void {
+  /** A thread of a command of the runtime: it may be one that has sent a signal, and that the trace had no name of. */
+  #threadEnded(line: ThreadExitLine): void {
+    for (const { sender, mono } of this.#senders) {
+      if (sender.pid === line.pid && sender.comm === undefined && line.mono >= mono) sender.comm = line.comm
+    }
+    // Anew, so that it is the youngest.
+    this.#threadEnds.delete(line.pid)
+    this.#threadEnds.set(line.pid, line)
+    if (this.#threadEnds.size <= MAX_THREAD_ENDS) return
+    for (const oldest of this.#threadEnds.keys()) {
+      this.#threadEnds.delete(oldest)
+      break
+    }
+  }
+
+  /** The parent is told by the last thread, right after that has ended. */
+  #nameAtEnd({ sender, mono }: SignalLine): string | undefined {
+    const end = this.#threadEnds.get(sender.pid)
+    return end !== undefined && mono - end.mono < ENDING_TAKES ? end.comm : undefined
+  }
+
+  /** The container that a process of this id can signal no other than: that of its PID namespace. */
+  #onlyReach(pid: number): ContainerEntry | undefined {
     const { processes } = this.#options
-    const mine = this.#senders.filter(({ sender }) => sender.pid === pid)
+    const sender = processes.known(pid) === undefined ? undefined : processes.find(pid)
+    return typeof sender === 'object' && processes.ownsNamespace(sender.container) ? sender.container : undefined
+  }
+
+  /** A program that sent a signal has ended, and its parent was told: it was where its parent is. */
+  #senderEnded(line: SignalLine): void {
+    const isIt = ({ sender, mono, goneBy }: GoneSender) =>
+      sender.pid === line.sender.pid && line.mono >= mono && line.mono <= goneBy + ENDING_TAKES
+    const mine = this.#senders.filter(isIt)
     if (mine.length === 0) return
-    this.#senders = this.#senders.filter(({ sender }) => sender.pid !== pid)
-    const parent = processes.find(target.pid)
+    this.#senders = this.#senders.filter((gone) => !isIt(gone))
     for (const { sender, container } of mine) {
-      const runtime = sender.comm !== undefined && isRuntimeName(sender.comm)
-      if (typeof parent === 'object') sender.origin = originOf(parent.container, container)
-      else if (runtime) sender.origin = 'Runtime'
-      // A child of the shim is in a container of the pod: in this one, if it could name its process by an id of its namespace.
-      else if (processes.isShim(target.pid)) sender.origin = container.pidNamespace === 'Container' ? 'Container' : 'Unknown'
-      else if (parent === 'Host') sender.origin = 'Node'
+      sender.origin = this.#originByParent(line, sender, container)
       this.#changed(container)
     }
   }
 
+  #originByParent({ sender: { comm }, target }: SignalLine, sender: Sender, container: ContainerEntry): Sender['origin'] {
+    const { processes } = this.#options
+    const parent = processes.find(target.pid)
+    if (typeof parent === 'object') return originOf(parent.container, container)
+    const command = [sender.comm, comm].find((name) => name !== undefined && isRuntimeCommand(name))
+    if (command !== undefined) return 'Runtime'
+    if (processes.isShim(target.pid)) {
+      // A child of a shim is in a container of its pod: in this one, if it could name its process by an id of its namespace.
+      const pod = processes.podOfShim(target.pid)
+      if (pod === container.podUid) return processes.ownsNamespace(container) ? 'Container' : 'Unknown'
+      return pod === undefined ? 'Unknown' : 'OtherPod'
+    }
+    // A child of the runtime is in a container, or is going to be.
+    return parent === 'Host' && !isRuntimeName(target.comm) ? 'Node' : 'Unknown'
+  }
+
   /**
-   * A command of the runtime has ended. It was the one that sent a signal a moment ago, if that came under such a name: its threads
-   * are many, so their ids tell nothing.
+   * A command of the runtime has ended. It was the one that sent a signal a moment ago, if that came under its name: the threads of runc
+   * are many, so their ids tell nothing; the others have one.
    */
-  #commandEnded({ mono, target }: SignalLine): void {
+  #commandEnded({ mono, target, sender: ended }: SignalLine): void {
     if (this.#senders.length === 0) return
     const mine = (container: ContainerEntry) => container.shim === target.pid || !this.#options.processes.isShim(target.pid)
     this.#senders = this.#senders.filter(({ sender, container, mono: sent }) => {
       if (mono - sent > COMMAND_TAKES) return false
-      if (!mine(container) || sender.comm === undefined || !isRuntimeName(sender.comm)) return true
+      if (!mine(container) || sender.comm === undefined || sender.comm !== ended.comm || !isRuntimeCommand(sender.comm))
+        return true
+      if (sender.comm !== 'runc' && sender.pid !== ended.pid) return true
       sender.origin = 'Runtime'
       this.#changed(container)
       return false
@@ -328,11 +384,11 @@ export class Collector {
   }
 
   #senderOf(line: SignalLine, container: ContainerEntry): Sender {
-    const { proc, processes } = this.#options
+    const { proc } = this.#options
     const { pid, comm } = line.sender
     const named = comm === undefined ? {} : { comm }
     if (pid === 0) return { pid, ...named, origin: 'Kernel' }
-    const known = processes.known(pid) ?? this.#find(pid, line.mono)
+    const known = this.#find(pid, line.mono)
     if (typeof known === 'object') {
       const origin = originOf(known.container, container)
       return { pid, comm: proc.comm(pid) ?? comm ?? known.comm, origin, ...(origin === 'Container' ? { part: known.part } : {}) }
@@ -342,22 +398,20 @@ export class Collector {
       const name = proc.comm(pid) ?? comm
       if (name !== undefined) return { pid, comm: name, origin: isRuntimeName(name) ? 'Runtime' : 'Node' }
     }
-    const sender: Sender = { pid, ...named, origin: known === 'Host' && comm !== undefined ? nodeOrigin(comm) : 'Unknown' }
-    if (sender.origin === 'Unknown') {
-      if (this.#senders.length >= MAX_SENDERS) this.#senders.shift()
-      this.#senders.push({ sender, container, mono: line.mono })
-    }
+    const sender: Sender = { pid, ...named, origin: 'Unknown' }
+    if (this.#senders.length >= MAX_SENDERS) this.#senders.shift()
+    this.#senders.push({ sender, container, mono: line.mono, goneBy: this.#options.mono() })
     return sender
   }
 
-  /** By what is known, or by a look as long as there are not too many. */
-  #find(pid: number, mono: Micros): ReturnType<Processes['find']> {
+  /** By what is known, or by a look as long as there are not too many: NotAsked is said where there were. */
+  #find(pid: number, mono: Micros): Found | 'NotAsked' {
     const { processes } = this.#options
     if (!processes.remembers(pid)) {
       if (this.#lookups < 1) {
         this.#notLookedUp++
         this.#refused(mono)
-        return 'Host'
+        return 'NotAsked'
       }
       this.#lookups--
     }
@@ -409,5 +463,3 @@ function originOf(of: ContainerEntry, seenFrom: ContainerEntry): Sender['origin'
   if (of === seenFrom) return 'Container'
   return of.podUid === seenFrom.podUid ? 'Pod' : 'OtherPod'
 }
-
-const nodeOrigin = (comm: string) => (isRuntimeName(comm) ? 'Runtime' : 'Node')

@@ -37,11 +37,13 @@ export interface ContainerEntry {
   ended: boolean
 }
 
-/** Host: of the node, in no container. */
+/** Host: of the node, in no container. Gone: it is not there any more, or nobody can tell what it is going to be. */
 export type Found = Known | 'Host' | 'Gone'
 
 /** What makes containers and execs, and replaces itself by the program in the end. */
 const HELPER = /^(runc|crun|youki)/
+/** As such a helper can be called as well, having started itself anew from /proc/self/exe or from a file descriptor. */
+const HELPER_ANEW = /^(exe|\d+)$/
 const MAX_LOOKED_AT = 64
 /** Processes and containers that a node can have at once, with room to spare; beyond that the oldest are forgotten. */
 const MAX_KNOWN = 65_536
@@ -52,6 +54,12 @@ const SCAN_STEP = 100
 /** The kernel gives ids anew in a circle, so one that belonged to the node a moment ago still does. */
 const HOST_FOR: Micros = 1_000_000
 const MAX_HOSTS = 16_384
+/** How many processes were started is asked no more often than this. */
+const ASK_STARTED: Micros = 100_000
+/** Ids that are in use are left out of the circle, so it can be shorter than it is long. */
+const CIRCLE = 0.5
+/** A parent that is ending hands its children on within microseconds. */
+const PARENT_TRIES = 3
 
 export class Processes {
   readonly #proc: Procfs
@@ -62,7 +70,11 @@ export class Processes {
   readonly #containers = new Map<string, ContainerEntry>()
   /** Threads of container processes, which can stand for them as the sender of their last signal. */
   readonly #threads = new Map<number, Known>()
-  readonly #hosts = new Map<number, Micros>()
+  readonly #hosts = new Map<number, { readonly at: Micros; readonly startTicks: number }>()
+  readonly #pidMax: number
+  /** When all of what is known was last found to be there, and how many processes had been started by then. */
+  #checkedAt: number | undefined
+  #started: { readonly at: Micros; readonly count: number | undefined } = { at: Number.NEGATIVE_INFINITY, count: undefined }
   /** When the children of a shim were last read. */
   readonly #shims = new Map<number, Micros>()
 
@@ -79,6 +91,8 @@ export class Processes {
     this.#mono = mono
     this.#onContainer = on.container
     this.#onExec = on.exec
+    this.#pidMax = proc.pidMax()
+    this.#checkedAt = proc.started()
   }
 
   get size(): { readonly processes: number; readonly containers: number } {
@@ -104,11 +118,30 @@ export class Processes {
 
   /** Whose this process is, by what is known of it, else by a look at it now. */
   find(pid: number): Found {
-    const known = this.#known.get(pid) ?? this.#threads.get(pid)
-    if (known !== undefined && this.#isStill(known)) return known
+    const known = this.known(pid)
+    if (known !== undefined) {
+      const still = known.pid === pid ? this.#isStill(known) : this.#isThreadOf(known, pid)
+      if (still === 'Gone' || still === 'Still') return still === 'Still' ? known : 'Gone'
+    }
     const host = this.#hosts.get(pid)
-    if (host !== undefined && this.#mono() - host < HOST_FOR) return 'Host'
+    if (host !== undefined && this.#mono() - host.at < HOST_FOR) {
+      const stat = this.#proc.stat(pid)
+      if (stat === undefined || stat.startTicks === host.startTicks) return 'Host'
+    }
     return this.#look(pid)
+  }
+
+  /** No other container of the pod has its PID namespace: an ephemeral container can have been put into it. */
+  ownsNamespace(container: ContainerEntry): boolean {
+    if (container.pidNamespace !== 'Container') return false
+    return this.containersOf(container.podUid).every((other) => other === container || other.pidNamespace !== 'Pod')
+  }
+
+  /** The pod whose containers are children of this shim; undefined where that is not one and the same. */
+  podOfShim(shim: number): string | undefined {
+    const pods = new Set([...this.#containers.values()].filter((one) => one.shim === shim).map(({ podUid }) => podUid))
+    const [pod] = pods
+    return pods.size === 1 ? pod : undefined
   }
 
   /** Without a look at /proc. */
@@ -119,7 +152,7 @@ export class Processes {
   /** Whether find() answers without a look at what nobody knew. */
   remembers(pid: number): boolean {
     const host = this.#hosts.get(pid)
-    return this.known(pid) !== undefined || (host !== undefined && this.#mono() - host < HOST_FOR)
+    return this.known(pid) !== undefined || (host !== undefined && this.#mono() - host.at < HOST_FOR)
   }
 
   isShim(pid: number): boolean {
@@ -178,6 +211,7 @@ export class Processes {
 
   /** Takes out what has ended: processes that are gone, containers that `keep` does not want. */
   tidy(keep: (container: ContainerEntry) => boolean): void {
+    const started = this.#proc.started()
     for (const known of [...this.#known.values()]) {
       if (known.part === 'Below' && this.#proc.stat(known.pid)?.startTicks !== known.startTicks) this.#forget(known)
     }
@@ -190,7 +224,11 @@ export class Processes {
       if (container.first !== undefined) this.#forget(container.first)
     }
     for (const shim of this.#shims.keys()) if (this.#proc.stat(shim) === undefined) this.#shims.delete(shim)
+    for (const [thread, owner] of this.#threads) {
+      if (this.#isThreadOf(owner, thread) !== 'Still' || this.#proc.stat(thread) === undefined) this.#threads.delete(thread)
+    }
     this.#hosts.clear()
+    this.#checkedAt = started
   }
 
   #forget(known: Known): void {
@@ -198,20 +236,36 @@ export class Processes {
     for (const [thread, owner] of this.#threads) if (owner === known) this.#threads.delete(thread)
   }
 
-  /** A process that is gone is taken for the one that was there: it is, unless 32,768 others came since it was last seen. */
-  #isStill(known: Known): boolean {
+  /** Another: the id is another process's by now. Gone: the one that had it is gone, and it may not be the one that is known. */
+  #isStill(known: Known): 'Still' | 'Another' | 'Gone' {
     const stat = this.#proc.stat(known.pid)
-    if (stat === undefined || stat.startTicks === known.startTicks) return true
+    if (stat === undefined) return this.#hasGoneRound() ? 'Gone' : 'Still'
+    if (stat.startTicks === known.startTicks) return 'Still'
     this.#forget(known)
-    return false
+    return 'Another'
+  }
+
+  #isThreadOf(owner: Known, thread: number): 'Still' | 'Another' | 'Gone' {
+    const status = this.#proc.status(thread)
+    if (status === undefined) return this.#hasGoneRound() ? 'Gone' : 'Still'
+    if (status.tgid === owner.pid && this.#isStill(owner) === 'Still') return 'Still'
+    this.#threads.delete(thread)
+    return 'Another'
+  }
+
+  /** Whether an id can have been given anew since all that is known was last found to be there. */
+  #hasGoneRound(): boolean {
+    const now = this.#mono()
+    if (now - this.#started.at > ASK_STARTED) this.#started = { at: now, count: this.#proc.started() }
+    const { count } = this.#started
+    return count === undefined || this.#checkedAt === undefined || count - this.#checkedAt > this.#pidMax * CIRCLE
   }
 
   #look(pid: number): Found {
     const place = this.#proc.place(pid)
     if (place === 'Gone') return 'Gone'
     if (place === undefined) {
-      if (this.#hosts.size >= MAX_HOSTS) this.#hosts.clear()
-      this.#hosts.set(pid, this.#mono())
+      this.#noteHost(pid)
       return 'Host'
     }
     const status = this.#proc.status(pid)
@@ -223,37 +277,78 @@ export class Processes {
     return this.#learn(pid, status, stat.startTicks, comm, place)
   }
 
+  /** Not of a process that a runtime has just started: that will be in a container when it is ready. */
+  #noteHost(pid: number): void {
+    const stat = this.#proc.stat(pid)
+    if (stat === undefined || this.#isHelper(pid) || this.#isHelper(stat.parent)) return
+    if (this.#hosts.size >= MAX_HOSTS) this.#hosts.clear()
+    this.#hosts.set(pid, { at: this.#mono(), startTicks: stat.startTicks })
+  }
+
+  #isHelper(pid: number): boolean {
+    const comm = this.#proc.comm(pid)
+    return comm !== undefined && (HELPER.test(comm) || HELPER_ANEW.test(comm))
+  }
+
   #lookAtThread(thread: number, { tgid }: ProcessStatus): Found {
-    const owner = this.#known.get(tgid) ?? this.#look(tgid)
+    const owner = this.find(tgid)
     if (typeof owner !== 'string') this.#threads.set(thread, owner)
     return owner
   }
 
   #learn(pid: number, status: ProcessStatus, startTicks: number, comm: string, place: CgroupPlace): Found {
-    const { parent, nsPids } = status
-    const parentPlace = parent === 0 ? 'Gone' : this.#proc.place(parent)
+    const { nsPids } = status
+    let { parent } = status
+    let parentPlace = this.#proc.place(parent)
+    // Children of a process that is ending get another parent; of that one nobody could say where it is.
+    for (let tries = 1; parentPlace === 'Gone' && tries < PARENT_TRIES; tries++) {
+      const again = this.#proc.status(pid)
+      if (again === undefined) return 'Gone'
+      parent = again.parent
+      parentPlace = this.#proc.place(parent)
+    }
+    if (parentPlace === 'Gone') return 'Gone'
     const below = typeof parentPlace === 'object'
     const isInit = nsPids.length > 1 && nsPids.at(-1) === 1
-    // While a container or an exec is being made, children of runc's own stand in its cgroup; what stays is the shim's in the end.
-    if (!below && !isInit && HELPER.test(this.#proc.comm(parent) ?? '')) return 'Host'
-    const container = this.#containerOf(place, parent, below)
     const now = this.#mono()
-    const known = (part: Part): Known => ({ pid, startTicks, parent, part, container, comm, since: now, aliveAt: now })
-    let found: Known
-    if (isInit && !below) {
-      found = known('First')
-    } else if (below) {
-      found = known('Below')
-    } else {
-      // Namespace of the pod or the node: of the shim's children in this cgroup the oldest is the container process.
-      const { first } = container
-      found = known(first === undefined || (first.pid !== pid && startTicks < first.startTicks) ? 'First' : 'Exec')
+    const known = (part: Part, container: ContainerEntry): Known => ({
+      pid,
+      startTicks,
+      parent,
+      part,
+      container,
+      comm,
+      since: now,
+      aliveAt: now,
+    })
+    if (!below && HELPER.test(this.#proc.comm(parent) ?? '')) {
+      // While a container or an exec is being made, children of runc's own stand in its cgroup; what stays is the shim's in the end. One that
+      // has another name is the program of an exec already.
+      const there = this.#containers.get(place.containerId)
+      return there === undefined || isInit || HELPER.test(comm) || HELPER_ANEW.test(comm) ? 'Gone' : known('Exec', there)
     }
+    const container = this.#containerOf(place, parent, below)
+    const found = known(
+      below ? 'Below' : isInit || this.#isOldest(pid, startTicks, parent, container) ? 'First' : 'Exec',
+      container,
+    )
     if (found.part === 'First') this.#setFirst(container, found, nsPids)
     if (this.#known.size >= MAX_KNOWN) this.#dropOldest(this.#known)
     this.#known.set(pid, found)
     if (found.part === 'Exec' || found.part === 'First') this.#shims.set(parent, this.#shims.get(parent) ?? this.#mono())
     return found
+  }
+
+  /** In the PID namespace of the pod or the node: of the shim's children in this cgroup the oldest is the container process. */
+  #isOldest(pid: number, startTicks: number, shim: number, { id, first }: ContainerEntry): boolean {
+    if (first !== undefined) return first.pid === pid || startTicks < first.startTicks
+    return this.#proc.children(shim).every((other) => {
+      if (other === pid) return true
+      const place = this.#proc.place(other)
+      if (typeof place !== 'object' || place.containerId !== id) return true
+      const ticks = this.#proc.stat(other)?.startTicks
+      return ticks === undefined || ticks > startTicks || (ticks === startTicks && other > pid)
+    })
   }
 
   #setFirst(container: ContainerEntry, first: Known, nsPids: readonly number[]): void {

@@ -19,6 +19,9 @@ const ARGV0_BYTES = 128
 /** USER_HZ is 100 on every Linux that Kubernetes runs on. */
 const TICK: Micros = 10_000
 
+/** What the kernel begins with. */
+const LEAST_PID_MAX = 32_768
+
 export class Procfs {
   readonly #root: string
   /** CLOCK_BOOTTIME - CLOCK_MONOTONIC: how long the machine has been suspended, to a tick. */
@@ -45,6 +48,16 @@ export class Procfs {
     }
   }
 
+  /** How many processes and threads were ever started: ids are given in a circle of `pidMax`. Undefined where that cannot be read. */
+  started(): number | undefined {
+    const count = Number(/^processes (\d+)$/m.exec(this.#text('stat') ?? '')?.[1] ?? Number.NaN)
+    return Number.isNaN(count) ? undefined : count
+  }
+
+  pidMax(): number {
+    return Number(this.#text('sys/kernel/pid_max') ?? LEAST_PID_MAX) || LEAST_PID_MAX
+  }
+
   pids(): number[] {
     return numbersIn(this.#root)
   }
@@ -53,10 +66,14 @@ export class Procfs {
     return numbersIn(`${this.#root}/${pid}/task`)
   }
 
-  /** 'Gone': there is no such process. Undefined: it is in no container of Kubernetes. */
+  /** 'Gone': there is no such process, or it is ending and its cgroup not to be seen any more. Undefined: it is in no container of Kubernetes. */
   place(pid: number): CgroupPlace | 'Gone' | undefined {
     const text = this.#text(`${pid}/cgroup`)
-    return text === undefined ? 'Gone' : parseCgroup(text)
+    if (text === undefined) return 'Gone'
+    const place = parseCgroup(text)
+    if (place !== undefined) return place
+    // Asked after the cgroup was read: what is not ending now was not ending then.
+    return (this.stat(pid)?.exiting ?? true) ? 'Gone' : undefined
   }
 
   status(pid: number): ProcessStatus | undefined {

@@ -19,9 +19,20 @@ import { LineJoiner, type TraceLine } from '../core/kernel/parse.ts'
 export const FILTER =
   'sig==9||sig==15||(sig==17&&(comm~"containerd-shim*"||comm~"conmon*"||comm~"crio*"||COMM~"*kill*"))' +
   '||(sig!=17&&sig!=23&&(COMM~"runc*"||COMM~"crun*"||COMM~"youki*"))'
+/**
+ * Threads of the runtime's commands, as they end. The name that the trace gives to the sender of a signal is missing where the line was read
+ * before the kernel had taken that off its CPU, or was being read just then; this event has the name in itself.
+ */
+export const COMMANDS_FILTER = 'comm=="runc"||comm=="crun"||comm=="youki"'
 const SIGNALS = 'events/signal/signal_generate'
+const COMMANDS = 'events/sched/sched_process_exit'
 /** Not on kernels before 4.14. */
 const VICTIMS = 'events/oom/mark_victim'
+
+const FILTERS = [
+  [SIGNALS, FILTER],
+  [COMMANDS, COMMANDS_FILTER],
+] as const
 
 /**
  * NotMounted: the folder is no tracefs. NoPermission: not root, or a security module is in the way. ReadOnly: mounted so. Unsupported:
@@ -162,8 +173,9 @@ export class Trace {
   repair(): string | undefined {
     const is = (file: string, text: string) => readFileSync(join(this.#instance, file), 'utf8').trim() === text
     try {
-      if (is('tracing_on', '1') && is(`${SIGNALS}/enable`, '1') && is(`${SIGNALS}/filter`, FILTER)) return undefined
-      writeFileSync(join(this.#instance, `${SIGNALS}/filter`), FILTER)
+      const whole = FILTERS.every(([event, filter]) => is(`${event}/enable`, '1') && is(`${event}/filter`, filter))
+      if (is('tracing_on', '1') && whole) return undefined
+      for (const [event, filter] of FILTERS) writeFileSync(join(this.#instance, `${event}/filter`), filter)
       switchOn(this.#instance)
       return 'another program had changed the trace of the agent'
     } catch (error) {
@@ -184,7 +196,7 @@ export class Trace {
   /** Reads what there still is, then removes the instance. */
   async stop(): Promise<void> {
     try {
-      writeFileSync(join(this.#instance, `${SIGNALS}/enable`), '0')
+      for (const [event] of FILTERS) writeFileSync(join(this.#instance, `${event}/enable`), '0')
     } catch {
       // Removed by somebody else, or read-only by now.
     }
@@ -278,12 +290,12 @@ function configure(folder: string, options: TraceOptions): void {
   write('trace_clock', 'mono')
   write('buffer_size_kb', String(options.bufferKilobytes))
   write('trace', '')
-  write(`${SIGNALS}/filter`, FILTER)
+  for (const [event, filter] of FILTERS) write(`${event}/filter`, filter)
 }
 
 function switchOn(folder: string): void {
   writeFileSync(join(folder, 'tracing_on'), '1')
-  writeFileSync(join(folder, `${SIGNALS}/enable`), '1')
+  for (const [event] of FILTERS) writeFileSync(join(folder, `${event}/enable`), '1')
   if (existsSync(join(folder, VICTIMS))) writeFileSync(join(folder, `${VICTIMS}/enable`), '1')
 }
 

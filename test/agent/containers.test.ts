@@ -239,7 +239,11 @@ describe('SIGKILL', () => {
     const found = await measure.summary(app)
     expect(found.kill).toBeUndefined()
     expect(found.exit).toBeUndefined()
-    expect(found.signals?.find(({ number }) => number === 9)).toMatchObject({ from: 'Container', to: 'First', result: 'Ignored' })
+    const signal = found.signals?.find(({ number }) => number === 9)
+    expect(signal).toMatchObject({ to: 'First', result: 'Ignored' })
+    // The shell is gone as soon as it has sent it, now and then before it can be looked at (senders.test.ts has the figures).
+    if (signal?.from === 'Unknown') expect(found.notes?.[0]).toContain('in the same PID namespace that was gone before')
+    else expect(signal?.from).toBe('Container')
   })
 
   test('from inside to a child is told, and that PID 1 ended itself', async () => {

@@ -79,13 +79,8 @@ export function summariseContainer(evidence: ContainerEvidence, context: Contain
   const oomKills = facts.ooms.filter(({ part }) => part !== 'First').slice(0, MAX_OOM_KILLS)
   const preStop = preStopOf(facts, stop, context)
   const signals = signalsOf(facts, context)
-  const nameless = facts
-    .toFirst()
-    .find(({ sender }) => sender.origin === 'Unknown' && (sender.comm === undefined || isRuntimeName(sender.comm)))
-  if (nameless !== undefined) {
-    const by = nameless.sender.comm === undefined ? 'a process' : `a process named ${cleanName(nameless.sender.comm)}`
-    notes.push(`${signalName(nameless.number)} came from ${by} that was gone before it could be looked at`)
-  }
+  const gone = facts.toFirst().find(({ sender, code }) => sender.origin === 'Unknown' && code !== SI_KERNEL)
+  if (gone !== undefined) notes.push(goneSender(gone, facts, evidence))
   if (evidence.dropped > 0) notes.push(`${evidence.dropped} facts had no room and were dropped`)
   return {
     ...(context.name === undefined ? {} : { name: context.name }),
@@ -301,6 +296,17 @@ function killOf(
   if (fact.code !== SI_KERNEL) return { fact, by: senderOfKill(fact, evidence) }
   if (oomOf(facts, fact) !== undefined) return { fact, by: 'OOM' }
   return { fact, by: evidence.pidNamespace === 'Pod' && fact.sender.pid !== fact.target.pid ? 'Namespace' : 'Kernel' }
+}
+
+/** Why it is not told who sent a signal, and what the kernel's own verdict tells all the same. */
+function goneSender(fact: SignalFact, facts: Facts, evidence: ContainerEvidence): string {
+  const { exit } = facts
+  const ending = exit !== undefined && exit.earliest <= fact.mono + ENDING
+  const killed = facts.toFirst().some(({ number, result, mono }) => number === SIGKILL && result === 0 && mono <= fact.mono)
+  // The only SIGKILL that the kernel drops for a process that is not ending.
+  const inside = fact.number === SIGKILL && fact.result === 1 && namespaceInit(evidence) && !ending && !killed
+  const by = fact.sender.comm === undefined ? 'a process' : `a process named ${cleanName(fact.sender.comm)}`
+  return `${signalName(fact.number)} came from ${by}${inside ? ' in the same PID namespace' : ''} that was gone before it could be looked at`
 }
 
 /** From inside its own namespace PID 1 cannot be killed (kernel/signal.c, SIGNAL_UNKILLABLE). */

@@ -114,3 +114,8 @@ export interface TraceGap {
 const RUNTIME_COMM = /^(runc|crun|youki|containerd|conmon|dockerd|docker-init|crio)/
 
 export const isRuntimeName = (comm: string): boolean => RUNTIME_COMM.test(comm)
+
+/** The runtime's command itself. Not `runc:[2:INIT]`, which is the name that the program of a container has before it is started. */
+const RUNTIME_COMMAND = /^(runc|crun|youki)$/
+
+export const isRuntimeCommand = (comm: string): boolean => RUNTIME_COMMAND.test(comm)

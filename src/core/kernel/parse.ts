@@ -30,6 +30,15 @@ export interface OomVictimLine {
   readonly pid: number
 }
 
+/** `sched:sched_process_exit`: a thread ends, with its name at that time. */
+export interface ThreadExitLine {
+  readonly type: 'ThreadExit'
+  readonly cpu: number
+  readonly mono: Micros
+  readonly pid: number
+  readonly comm: string
+}
+
 /** What this instance's trace_marker was given. */
 export interface MarkerLine {
   readonly type: 'Marker'
@@ -53,12 +62,13 @@ export interface MalformedLine {
   readonly text: string
 }
 
-export type TraceLine = SignalLine | OomVictimLine | MarkerLine | LostLine | MalformedLine
+export type TraceLine = SignalLine | OomVictimLine | ThreadExitLine | MarkerLine | LostLine | MalformedLine
 
 /** A comm can hold anything but NUL, so the pid is what stands before the CPU's bracket, whatever came before. */
 const HEADER = /^ *(.*)-(\d+) +\[(\d+)\] \S+ +(\d+)\.(\d{6}): ([a-z_]+): (.*)$/s
 const SIGNAL = /^sig=(\d+) errno=-?\d+ code=(-?\d+) comm=(.*) pid=(\d+) grp=([01]) res=(\d+)$/s
 const VICTIM = /^pid=(\d+)(?: |$)/
+const THREAD = /^comm=(.*) pid=(\d+) prio=\d+(?: |$)/s
 const LOST = /^CPU:(\d+) \[LOST (\d+) EVENTS\]$/
 const MAX_SHOWN = 200
 
@@ -91,6 +101,12 @@ export function parseTraceLine(text: string): TraceLine {
     case 'mark_victim': {
       const match = VICTIM.exec(fields)
       return match === null ? malformed('Fields', text) : { type: 'OomVictim', ...at, pid: Number(match[1]) }
+    }
+    case 'sched_process_exit': {
+      const match = THREAD.exec(fields)
+      return match === null
+        ? malformed('Fields', text)
+        : { type: 'ThreadExit', ...at, comm: match[1] ?? '', pid: Number(match[2]) }
     }
     case 'tracing_mark_write':
       return { type: 'Marker', ...at, text: fields }

@@ -80,7 +80,12 @@ export interface ProcessStat {
   readonly parent: number
   /** Ticks since boot: with the pid it names one process for good. */
   readonly startTicks: number
+  /** On its way out or dead: under cgroup v1 the kernel says of it that it is in the root cgroup (proc_cgroup_show). */
+  readonly exiting: boolean
 }
+
+/** PF_EXITING (include/linux/sched.h), among the flags of a process in its stat. */
+const EXITING = 4
 
 /** /proc/<pid>/stat. The name in it may hold brackets and spaces, so fields are counted from the last bracket. */
 export function parseStat(text: string): ProcessStat | undefined {
@@ -88,11 +93,13 @@ export function parseStat(text: string): ProcessStat | undefined {
     .slice(text.lastIndexOf(')') + 1)
     .trim()
     .split(' ')
-  const [state = '', parent] = rest
-  const startTicks = Number(rest[19] ?? Number.NaN)
-  if (!/^[A-Za-z]$/.test(state) || !Number.isSafeInteger(Number(parent)) || !Number.isSafeInteger(startTicks)) return undefined
-  return { state, parent: Number(parent), startTicks }
+  const [state = ''] = rest
+  const [parent, flags, startTicks] = [1, 6, 19].map((index) => Number(rest[index] ?? Number.NaN))
+  if (!/^[A-Za-z]$/.test(state) || !isWhole(parent) || !isWhole(flags) || !isWhole(startTicks)) return undefined
+  return { state, parent, startTicks, exiting: isDead(state) || (flags & EXITING) !== 0 }
 }
+
+const isWhole = (value: number | undefined): value is number => Number.isSafeInteger(value)
 
 /** Ended, and waiting for its parent to take note. */
 export const isDead = (state: string): boolean => state === 'Z' || state === 'X' || state === 'x'

@@ -22,7 +22,14 @@ export async function measuring(folder: string, options: Partial<TraceOptions> =
     container() {},
     exec: (process, notBefore) => collector.exec(process, notBefore),
   })
-  const collector: Collector = new Collector({ proc, processes, mono, log: silent, onFact() {}, onUnknownEnd() {} })
+  const collector: Collector = new Collector({
+    proc,
+    processes,
+    mono,
+    log: silent,
+    onFact() {},
+    onUnknownEnd() {},
+  })
   const { trace, lines } = await tracing(folder, { ...options, onLines: (more) => collector.take(more) })
   await processes.scan()
   const catchUp = async () => {

@@ -47,6 +47,18 @@ describe('the stop signal', () => {
     expect(found.notes).toEqual(['SIGTERM came from a process named runc that was gone before it could be looked at'])
   })
 
+  test('SIGKILL that is dropped for PID 1, which lives on, came from its own PID namespace', () => {
+    const sender = { pid: 7, comm: 'sh', origin: 'Unknown' } as const
+    const dropped = signal(5000, 9, { result: 1, sender })
+    const inside = 'SIGKILL came from a process named sh in the same PID namespace that was gone before it could be looked at'
+    const somewhere = 'SIGKILL came from a process named sh that was gone before it could be looked at'
+    expect(summary([dropped]).notes).toEqual([inside])
+    expect(summary([dropped, exit(9000)]).notes).toEqual([inside])
+    expect(summary([dropped, exit(5010)]).notes, 'one that is ending drops every signal').toEqual([somewhere])
+    expect(summary([signal(4000, 9), dropped]).notes).toEqual([somewhere])
+    expect(summary([dropped], { evidence: { pidNamespace: 'Pod' } }).notes).toEqual([somewhere])
+  })
+
   test.each([
     ['delivered to a handler', [look(1, [first(handles(15))]), signal(5, 15)], 'Delivered', 'Handler'],
     ['kept for a program that waits for it', [look(1, [first(blocks(15))]), signal(5, 15)], 'Delivered', 'Blocked'],

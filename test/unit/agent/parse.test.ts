@@ -69,6 +69,14 @@ describe('a line of the trace', () => {
     expect(parseTraceLine(`${head}pid=77 comm=node total-vm=1kB anon-rss=2kB uid=0`)).toMatchObject({ pid: 77 })
   })
 
+  test('of a thread that ends has its name at that time', () => {
+    const head = '           <...>-14772 [001] d.... 12.000001: sched_process_exit: '
+    const ended = { type: 'ThreadExit', cpu: 1, mono: 12_000_001, pid: 14772, comm: 'runc' }
+    expect(parseTraceLine(`${head}comm=runc pid=14772 prio=120`)).toEqual(ended)
+    expect(parseTraceLine(`${head}comm=runc pid=14772 prio=120 group_dead=false`)).toEqual(ended)
+    expect(parseTraceLine(`${head}comm=runc pid=14772`)).toMatchObject({ type: 'Malformed', reason: 'Fields' })
+  })
+
   test('of the marker gives what was written', () => {
     expect(parseTraceLine('      MainThread-29808   [001] ...1.  4926.852293: tracing_mark_write: a: b')).toEqual({
       type: 'Marker',

@@ -114,7 +114,12 @@ describe('the stat of a process', () => {
   const rest = `S 13420 13434 13434 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 679258 2703360 0`
 
   test.each(['sh', 'a b', '(x) S 1 2', ')))'])('is read whatever it calls itself: %s', (name) => {
-    expect(parseStat(`13434 (${name}) ${rest}\n`)).toEqual({ state: 'S', parent: 13420, startTicks: 679258 })
+    expect(parseStat(`13434 (${name}) ${rest}\n`)).toEqual({ state: 'S', parent: 13420, startTicks: 679258, exiting: false })
+  })
+
+  test('tells that it is ending, before it is dead and after', () => {
+    expect(parseStat(`13434 (sh) ${rest.replace('4194560', '4194564')}`)).toMatchObject({ state: 'S', exiting: true })
+    expect(parseStat(`13434 (sh) ${rest.replace('S', 'Z')}`)).toMatchObject({ state: 'Z', exiting: true })
   })
 
   test('of this process has its start', () => {
