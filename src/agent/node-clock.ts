@@ -9,8 +9,8 @@ import type { Micros } from '../core/time.ts'
 import type { RecorderClock } from '../kube/clock.ts'
 
 const EVERY_MS = 10_000
-/** A wall time that is asked for is not told from a sample that is older. */
-const FRESH: Micros = 1_000_000
+/** A wall time later than the last sample is not told from one that is older than this: a clock set by less than APART_MS shows in samples only. */
+const FRESH: Micros = 100_000
 const TRIES = 5
 const NARROW: Micros = 20
 /** Date.now() is cut to whole milliseconds; apart by more than this and the clock was set. */
@@ -37,19 +37,26 @@ export class NodeClock implements RecorderClock {
   }
 
   now(): Micros {
-    const mono = this.mono()
-    const { earliest, latest } = this.#map.offset(mono)
-    const now = Math.round(mono + (earliest + latest) / 2)
-    const apart = now / 1000 - Date.now()
-    if (apart <= 1 + APART_MS && apart >= -APART_MS) return now
+    const now = this.#estimate()
+    if (now !== undefined) return now
     this.sample()
     return this.wall(this.mono()).at
   }
 
   /** Wall time of a stamp of the trace. */
   wall(mono: Micros): Interval {
-    if (this.mono() - this.#sampledAt > FRESH) this.sample()
+    // Between two samples both of them bound it; after the last, the clock may have been set since.
+    if (mono > this.#sampledAt && (this.mono() - this.#sampledAt > FRESH || this.#estimate() === undefined)) this.sample()
     return this.#map.at(mono)
+  }
+
+  /** What it should be by the samples; undefined where the clock has been set since the last. */
+  #estimate(): Micros | undefined {
+    const mono = this.mono()
+    const { earliest, latest } = this.#map.offset(mono)
+    const now = Math.round(mono + (earliest + latest) / 2)
+    const apart = now / 1000 - Date.now()
+    return apart <= 1 + APART_MS && apart >= -APART_MS ? now : undefined
   }
 
   wallClockSet(from: Micros, to: Micros): boolean {

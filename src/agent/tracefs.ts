@@ -120,7 +120,7 @@ export class Trace {
       if (!existsSync(join(options.folder, 'instances'))) {
         throw new TracefsError(
           'NotMounted',
-          `${options.folder} is no tracefs: mount it on the node (mount -t tracefs tracefs /sys/kernel/tracing)`,
+          `${options.folder} is no tracefs: mount it on the node (mount -t tracefs tracefs /sys/kernel/tracing), then delete this pod, for a container does not see what is mounted after its start`,
         )
       }
       await mkdir(folder).catch((error: unknown) => {

@@ -77,7 +77,8 @@ export function summariseContainer(evidence: ContainerEvidence, context: Contain
   const below = processesBelow(facts, stop, context)
   const passedOn = stop === undefined ? undefined : passedOnOf(facts, stop, context)
   const oomKills = facts.ooms.filter(({ part }) => part !== 'First').slice(0, MAX_OOM_KILLS)
-  const preStop = preStopOf(facts, stop, context)
+  // Where process ids are the node's, an orphan becomes a child of the shim and looks like a hook.
+  const preStop = evidence.pidNamespace === 'Node' ? undefined : preStopOf(facts, stop, context)
   const signals = signalsOf(facts, context)
   const gone = facts.toFirst().find(({ sender, code }) => sender.origin === 'Unknown' && code !== SI_KERNEL)
   if (gone !== undefined) notes.push(goneSender(gone, facts, evidence))
