@@ -30,6 +30,8 @@ export class Cluster {
   readonly containerdAddress: string
   /** Folder whose files the kubelet runs as static pods. */
   readonly staticPodsFolder: string
+  /** The kubelet's own folder, which has the volumes of the pods. */
+  readonly kubeletFolder: string
   /** Changes of pods and endpoint slices as the API server saw them, one JSON object a line; a cluster with a node has it. */
   readonly auditLogPath: string
   /** This release's kubectl, by absolute path. */
@@ -46,6 +48,7 @@ export class Cluster {
     this.kubeconfigPath = kubeconfigOf(running.layout, 'admin')
     this.containerdAddress = running.layout.containerdSocket
     this.staticPodsFolder = running.layout.staticPods
+    this.kubeletFolder = running.layout.kubelet
     this.auditLogPath = running.layout.auditLog
     this.kubectlPath = running.binaries.kubectl
     this.kubectlFolder = running.binaries.pathFolder
@@ -90,9 +93,9 @@ export class Cluster {
     return this.#running.supervisor.stop(name, 'at once')
   }
 
-  /** Returns once the part does its work. */
-  startPart(name: PartName): Promise<void> {
-    return this.#running.supervisor.start(name)
+  /** Returns once the part does its work. `more`: arguments for this start alone, beside its own. */
+  startPart(name: PartName, more: readonly string[] = []): Promise<void> {
+    return this.#running.supervisor.start(name, more)
   }
 
   restartPart(name: PartName): Promise<void> {
