@@ -446,9 +446,7 @@ export class Collector {
 
   #add(container: ContainerEntry, fact: ContainerFact): void {
     const record = this.#recordOf(container)
-    // What the container sends to itself, as much as it likes, has no room where other facts need it.
-    const vital = fact.type !== 'Signal' || (fact.target.part === 'First' && fact.sender.origin !== 'Container')
-    if (record.facts.length >= (vital ? 2 * MAX_FACTS : MAX_FACTS)) {
+    if (record.facts.length >= roomFor(fact)) {
       record.dropped++
       this.#dropped++
       return
@@ -457,6 +455,18 @@ export class Collector {
     record.version++
     this.#options.onFact(container.podUid, container)
   }
+}
+
+/**
+ * How many facts there may be for one more of this kind: a flood that a container sends to itself leaves room for what others send to it,
+ * that for what may be the runtime's, and all of them for ends.
+ */
+function roomFor(fact: ContainerFact): number {
+  if (fact.type !== 'Signal') return 4 * MAX_FACTS
+  const { target, sender, code } = fact
+  if (target.part !== 'First' || sender.origin === 'Container') return MAX_FACTS
+  const unnamed = sender.origin === 'Unknown' && (sender.comm === undefined || isRuntimeName(sender.comm))
+  return sender.origin === 'Runtime' || code === SI_KERNEL || unnamed ? 3 * MAX_FACTS : 2 * MAX_FACTS
 }
 
 function originOf(of: ContainerEntry, seenFrom: ContainerEntry): Sender['origin'] {

@@ -3,8 +3,10 @@
  * That a real one takes these records as they are is shown by the tests of the whole cluster.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { KernelFacts } from '../../../src/api/kernel.ts'
+import type { Certificate } from './agent-process.ts'
 import type { Container } from './runtime.ts'
 
 interface RecordBody {
@@ -24,6 +26,8 @@ export interface PodState {
   readonly deletedAt?: Date
   readonly grace?: number
   readonly phase?: string
+  /** Of annotations that nobody reads, so that it is as large as pods are. */
+  readonly ballast?: number
   /** Names of its containers. */
   readonly containers: Readonly<Record<string, Container>>
 }
@@ -40,22 +44,28 @@ export class Api {
   #port = 0
   #version = 100
 
-  private constructor() {
-    this.#server = createServer((request, response) => void this.#handle(request, response))
+  private constructor(certificate: Certificate | undefined) {
+    const handle = (request: IncomingMessage, response: ServerResponse) => void this.#handle(request, response)
+    this.#server = certificate === undefined ? createServer(handle) : createSecureServer(certificate, handle)
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
   }
 
-  static async start(): Promise<Api> {
-    const api = new Api()
+  /** @param certificate for TLS */
+  static async start(certificate?: Certificate): Promise<Api> {
+    const api = new Api(certificate)
     await api.up()
     return api
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`
+  }
+
+  get port(): number {
+    return this.#port
   }
 
   async up(): Promise<void> {
@@ -91,7 +101,7 @@ export class Api {
     return pod !== undefined && 'metadata' in pod && typeof pod.metadata === 'object' ? (pod.metadata ?? {}) : {}
   }
 
-  #pod(uid: string, { deletedAt, grace = 30, phase = 'Running', containers }: PodState): object {
+  #pod(uid: string, { deletedAt, grace = 30, phase = 'Running', ballast, containers }: PodState): object {
     const names = Object.keys(containers)
     return {
       apiVersion: 'v1',
@@ -101,6 +111,7 @@ export class Api {
         namespace: 'shop',
         name: `pod-${uid.slice(0, 4)}`,
         resourceVersion: String(++this.#version),
+        ...(ballast === undefined ? {} : { annotations: { ballast: 'x'.repeat(ballast) } }),
         ...(deletedAt === undefined
           ? {}
           : {
