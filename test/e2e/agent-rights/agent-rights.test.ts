@@ -349,7 +349,7 @@ describe('a token of the account that is not of an agent of this node', () => {
     await refused(apply({ ...begun, kernel: kernelOf(node, 9) }, sender(token.trim())), SAYS.unbound)
   })
 
-  it('but of another one writes nothing of this one', async () => {
+  it('but of another one writes nothing of this one, and nothing at all once its pod is gone', async () => {
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -363,6 +363,11 @@ describe('a token of the account that is not of an agent of this node', () => {
     await refused(apply({ ...begun, kernel: kernelOf(node, 9) }, other), SAYS.ownNode + otherNode)
     const fresh = { namespace: shop, name: 'fresh', uid: uidOf(8), node: otherNode }
     expect(await create(stored(fresh, { kernel: kernelOf(otherNode) }), other)).toMatchObject({ status: 201 })
+    // The API server remembers for some seconds that a token was good.
+    await cluster.kubectl(['delete', 'pod', otherNode, '-n', NAMESPACE, '--force', '--grace-period=0'])
+    await expect
+      .poll(async () => (await apply(stored(fresh, { kernel: kernelOf(otherNode) }), other)).status, { timeout: 30_000 })
+      .toBe(401)
   })
 })
 
@@ -481,6 +486,9 @@ describe('an account that was given too much', () => {
 })
 
 describe('on the node', () => {
+  /** Where the agent sees the node's folder of trace instances. */
+  const INSTANCES = '/tracing/instances'
+
   /** By the ids of the kernel's own view, which is what counts. */
   async function processId(): Promise<number> {
     const tasks = await cluster.ctr(['tasks', 'ls'])
@@ -497,20 +505,45 @@ describe('on the node', () => {
     expect(of('Seccomp')).toBe('2')
   })
 
+  /** Runs it in the agent's container, with its rights. @returns what it says, errors too */
+  async function run(script: string): Promise<string> {
+    const id = `rights-${Math.random().toString(36).slice(2, 8)}`
+    return cluster.ctr(['tasks', 'exec', '--exec-id', id, agent.container, '/bin/sh', '-c', `{ ${script}; } 2>&1 || true`])
+  }
+
+  it.each([
+    ['read the environment of a process with capabilities', 'cat /proc/1/environ', 'Permission denied'],
+    ['read its memory map', 'cat /proc/1/maps', 'Permission denied'],
+    ['get at the files of the node through it', 'ls /proc/1/root', 'Permission denied'],
+    ['mount anything', 'mount -t tmpfs none /tmp', /denied|not permitted/],
+    ['make a device', 'mknod /dev/shm/null c 1 3', 'not permitted'],
+    ['write to its own root', 'touch /left', 'Read-only file system'],
+    ["change the kernel's settings", 'echo 1 >/proc/sys/kernel/panic', 'Read-only file system'],
+    ['put probes into the kernel or into programs', 'ls /tracing/uprobe_events /tracing/kprobe_events', 'No such file'],
+    ['stop the tracing of others', 'ls /tracing/tracing_on', 'No such file'],
+  ])('whoever is in its place cannot %s', async (_, script, answer) => {
+    expect(await run(script)).toMatch(answer)
+  })
+
+  it('whoever is in its place can signal the processes of root, and see the command lines of all', async () => {
+    expect(await run('kill -0 1 && echo signalled')).toBe('signalled\n')
+    expect((await run('cat /proc/1/cmdline')).length).toBeGreaterThan(0)
+  })
+
   it('it has of the files of the node the trace alone, and no place of its own to write to', async () => {
     const mounts = readFileSync(`/proc/${await processId()}/mountinfo`, 'utf8')
       .trim()
       .split('\n')
       .map(mountOf)
     expect(mounts.find(({ at }) => at === '/')?.options).toContain('ro')
-    expect(mounts.filter(({ type }) => type === 'tracefs').map(({ at }) => at)).toEqual(['/tracing'])
+    expect(mounts.filter(({ type }) => type === 'tracefs').map(({ at }) => at)).toEqual([INSTANCES])
     const writable = mounts
       .filter(({ options, type }) => options.includes('rw') && !['proc', 'mqueue', 'devpts'].includes(type))
       .filter(({ at }) => !/^\/(dev|proc|etc)\//.test(at))
     // The runtime's, for this container: /dev and, with cgroup v1, the folder that its read-only hierarchies are mounted in, both in memory;
     // /dev/null over files of /proc, and the hosts file and the like.
     const runtimes = ['/dev', '/sys/fs/cgroup']
-    expect(writable.map(({ at }) => at).filter((at) => !runtimes.includes(at))).toEqual(['/tracing'])
+    expect(writable.map(({ at }) => at).filter((at) => !runtimes.includes(at))).toEqual([INSTANCES])
   })
 })
 
