@@ -159,10 +159,20 @@ function contradictions(config: Partial<Config>): string[] {
     found.push('--retry-period has to be at most half of --renew-deadline: one failed renewal must not cost the leadership')
   if (maxRecords !== undefined && maxRecordsPerNamespace !== undefined && maxRecordsPerNamespace > maxRecords)
     found.push('--records-per-namespace is more than --records-total: raise the total or lower the other')
-  const both = config.namespaces?.filter((name) => config.excludeNamespaces?.includes(name)) ?? []
-  if (both.length > 0)
-    found.push(`${both.map(quote).join(', ')} stands in --namespaces and in --exclude-namespaces: take it out of one`)
-  return found
+  return [...found, ...namespacesInBoth(config)]
+}
+
+/** A namespace that is wanted and left out: for the controller and the agent. */
+export function namespacesInBoth({ namespaces = [], excludeNamespaces = [] }: Namespaces): string[] {
+  const both = namespaces.filter((name) => excludeNamespaces.includes(name))
+  return both.length === 0
+    ? []
+    : [`${both.map(quote).join(', ')} stands in --namespaces and in --exclude-namespaces: take it out of one`]
+}
+
+interface Namespaces {
+  readonly namespaces?: readonly string[] | undefined
+  readonly excludeNamespaces?: readonly string[] | undefined
 }
 
 /** A misspelt variable would be silently without effect. Those that Kubernetes adds for a Service of our name are left out. */

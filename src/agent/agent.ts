@@ -24,6 +24,8 @@ export interface AgentSettings {
   readonly linesPerSecond: number
   readonly recordsNamespace: string
   readonly recordCompletions: boolean
+  readonly namespaces: readonly string[]
+  readonly excludeNamespaces: readonly string[]
 }
 
 export interface AgentOptions {
@@ -117,6 +119,8 @@ export class Agent {
       apiClock: this.#apiClock,
       recordsNamespace: settings.recordsNamespace,
       recordCompletions: settings.recordCompletions,
+      namespaces: settings.namespaces,
+      excludeNamespaces: settings.excludeNamespaces,
     })
     this.pods = new Reflector<NodePod>({
       http,

@@ -39,6 +39,9 @@ export interface ReporterOptions {
   /** Gracewatch's own namespace, for records of namespaces that take no new objects. */
   readonly recordsNamespace: string
   readonly recordCompletions: boolean
+  /** None: all. */
+  readonly namespaces: readonly string[]
+  readonly excludeNamespaces: readonly string[]
 }
 
 export interface ReporterStats {
@@ -124,7 +127,7 @@ export class Reporter {
   onPod(change: Change<NodePod>): void {
     const pod = change.object
     // Static pods: deleting their mirror in the API ends nothing, and the recorder leaves them out.
-    if (pod.configHash !== undefined) return
+    if (pod.configHash !== undefined || !this.#inScope(pod.namespace)) return
     const known = this.#endings.get(pod.uid)
     const gone = change.type === 'Deleted' || change.type === 'Vanished'
     if (known !== undefined) known.pod = pod
@@ -147,6 +150,11 @@ export class Reporter {
     for (const uid of this.#endings.keys()) this.#queue.add(uid)
     await this.#queue.drain(timeoutMs)
     await this.#queue.stop()
+  }
+
+  #inScope(namespace: string): boolean {
+    const { namespaces, excludeNamespaces } = this.#options
+    return (namespaces.length === 0 || namespaces.includes(namespace)) && !excludeNamespaces.includes(namespace)
   }
 
   #isEnding(pod: NodePod, gone: boolean): boolean {

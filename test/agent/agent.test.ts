@@ -52,6 +52,8 @@ async function agent(options: { readonly tracing?: string; readonly instance?: s
     linesPerSecond: 5000,
     recordsNamespace: 'gracewatch-system',
     recordCompletions: false,
+    namespaces: [],
+    excludeNamespaces: [],
   }
   const made = new Agent({ http, clock, log, settings })
   let stopped = false

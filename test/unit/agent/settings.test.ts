@@ -23,6 +23,8 @@ describe('the settings of the agent', () => {
         instance: 'gracewatch',
         bufferKilobytes: 512,
         linesPerSecond: 5000,
+        namespaces: [],
+        excludeNamespaces: [],
         recordsNamespace: 'gracewatch-system',
         recordCompletions: false,
         healthAddress: { port: 8081 },
@@ -40,6 +42,9 @@ describe('the settings of the agent', () => {
       '--buffer-kilobytes=1: write a whole number from 64 to 65536',
       '--node-name is not given: write the name of the node (in a DaemonSet: spec.nodeName)',
       '--tracing has to be an absolute path: /sys/kernel/tracing',
+    ])
+    expect(problems(['--node-name=n', '--namespaces=shop,web', '--exclude-namespaces=web'])).toEqual([
+      '"web" stands in --namespaces and in --exclude-namespaces: take it out of one',
     ])
   })
 
