@@ -242,7 +242,11 @@ export class Collector {
     const target = this.#find(line.target.pid, line.mono)
     const container =
       typeof target === 'object' ? target.container : target === 'Gone' ? this.#onlyReach(line.sender.pid) : undefined
-    if (container === undefined) return
+    if (container === undefined) {
+      const was = target === 'Gone' ? this.#options.processes.known(line.target.pid) : undefined
+      if (was !== undefined) this.gap({ from: line.mono, to: line.mono, reason: 'process ids were given anew', lost: 0 })
+      return
+    }
     // As PID 1 ends it sends SIGKILL to all of its namespace, and that takes in a last thread of its own.
     if (line.number === SIGKILL && line.code === SI_KERNEL && line.result === 1 && line.sender.pid === line.target.pid) return
     this.#signals++

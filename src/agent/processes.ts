@@ -58,6 +58,8 @@ const MAX_HOSTS = 16_384
 const ASK_STARTED: Micros = 100_000
 /** Ids that are in use are left out of the circle, so it can be shorter than it is long. */
 const CIRCLE = 0.5
+/** What is known is checked when so much of it has been given. */
+const CHECK_ROUND = 0.125
 /** A parent that is ending hands its children on within microseconds. */
 const PARENT_TRIES = 3
 
@@ -173,6 +175,7 @@ export class Processes {
 
   /** Processes that shims wait for, that have ended and whose end is not known yet. */
   dead(): Known[] {
+    if (this.#round() > CHECK_ROUND) this.#check()
     const now = this.#mono()
     const gone: Known[] = []
     for (const known of this.#known.values()) {
@@ -211,10 +214,7 @@ export class Processes {
 
   /** Takes out what has ended: processes that are gone, containers that `keep` does not want. */
   tidy(keep: (container: ContainerEntry) => boolean): void {
-    const started = this.#proc.started()
-    for (const known of [...this.#known.values()]) {
-      if (known.part === 'Below' && this.#proc.stat(known.pid)?.startTicks !== known.startTicks) this.#forget(known)
-    }
+    this.#check()
     const inUse = new Set([...this.#known.values()].map(({ container }) => container))
     for (const container of [...this.#containers.values()]) {
       // Of one whose container process was never seen, what was seen below it is gone.
@@ -224,11 +224,7 @@ export class Processes {
       if (container.first !== undefined) this.#forget(container.first)
     }
     for (const shim of this.#shims.keys()) if (this.#proc.stat(shim) === undefined) this.#shims.delete(shim)
-    for (const [thread, owner] of this.#threads) {
-      if (this.#isThreadOf(owner, thread) !== 'Still' || this.#proc.stat(thread) === undefined) this.#threads.delete(thread)
-    }
     this.#hosts.clear()
-    this.#checkedAt = started
   }
 
   #forget(known: Known): void {
@@ -239,7 +235,8 @@ export class Processes {
   /** Another: the id is another process's by now. Gone: the one that had it is gone, and it may not be the one that is known. */
   #isStill(known: Known): 'Still' | 'Another' | 'Gone' {
     const stat = this.#proc.stat(known.pid)
-    if (stat === undefined) return this.#hasGoneRound() ? 'Gone' : 'Still'
+    // A shim is told of the ends of its children before they give their ids away, and then they are forgotten here.
+    if (stat === undefined) return known.part === 'Below' && this.#hasGoneRound() ? 'Gone' : 'Still'
     if (stat.startTicks === known.startTicks) return 'Still'
     this.#forget(known)
     return 'Another'
@@ -255,10 +252,27 @@ export class Processes {
 
   /** Whether an id can have been given anew since all that is known was last found to be there. */
   #hasGoneRound(): boolean {
+    return this.#round() > CIRCLE
+  }
+
+  /** How much of the circle of ids has been given since. */
+  #round(): number {
     const now = this.#mono()
     if (now - this.#started.at > ASK_STARTED) this.#started = { at: now, count: this.#proc.started() }
     const { count } = this.#started
-    return count === undefined || this.#checkedAt === undefined || count - this.#checkedAt > this.#pidMax * CIRCLE
+    return count === undefined || this.#checkedAt === undefined ? 1 : (count - this.#checkedAt) / this.#pidMax
+  }
+
+  /** Forgets processes below and threads that are gone. */
+  #check(): void {
+    const started = this.#proc.started()
+    for (const known of [...this.#known.values()]) {
+      if (known.part === 'Below' && this.#proc.stat(known.pid)?.startTicks !== known.startTicks) this.#forget(known)
+    }
+    for (const [thread, owner] of this.#threads) {
+      if (this.#proc.status(thread)?.tgid !== owner.pid) this.#threads.delete(thread)
+    }
+    this.#checkedAt = started
   }
 
   #look(pid: number): Found {
