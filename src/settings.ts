@@ -175,6 +175,14 @@ export const SETTINGS = {
     help: 'How often the leader renews and a standby looks.',
     kind: duration('100ms', 100),
   }),
+  agentNamespace: setting({
+    group: 'Agent',
+    flag: 'agent-namespace',
+    value: 'NAME',
+    fallback: 'gracewatch-agent-system',
+    help: 'Where the node agents run. A record is completed up to 1 s later for the pods of nodes that have one that is Ready.',
+    kind: namespaceName,
+  }),
   namespace: setting({
     group: 'Process',
     flag: 'namespace',

@@ -1,11 +1,14 @@
 /** The recorder as a part of the program: its watches, its leadership, and what the leader does from time to time. */
+import { GROUP, VERSION } from '../../api/group.ts'
 import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
+
 import { formatTime, MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
 import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
 import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
+import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
 import { createEventWriter } from '../../kube/events.ts'
 import type { KubeHttp } from '../../kube/http.ts'
@@ -64,6 +67,8 @@ export class RecorderController implements Controller {
   readonly pods: Reflector<PodSnapshot>
   readonly slices: Reflector<EndpointSliceSnapshot>
   readonly events: readonly Reflector<EventSnapshot>[]
+  /** Records that are not Complete: where agents write. */
+  readonly open: Reflector<TerminationSnapshot>
   readonly elector: LeaderElector
   readonly #options: RecorderControllerOptions
   readonly #recorder: Recorder
@@ -149,6 +154,12 @@ export class RecorderController implements Controller {
       onChange: (change) => recorder.onEndpointSlice(change),
       onGap: (gap) => recorder.onGap('EndpointSlice', gap),
     })
+    // Those that are Complete, which are the many, are neither listed nor kept; what an agent adds to one is looked for.
+    this.open = this.#reflector(`/apis/${GROUP}/${VERSION}/podterminations`, decodeTermination, {
+      fieldSelector: 'state!=Complete',
+      keep: 'none',
+      onChange: (change) => recorder.onRecord(change),
+    })
     this.pods = this.#reflector('/api/v1/pods', decodePod, {
       onChange: (change) => recorder.onPod(change),
       onGap: (gap) => recorder.onGap('Pod', gap),
@@ -165,6 +176,8 @@ export class RecorderController implements Controller {
     this.#unobserve = http.onResponse((observation) => this.#recorder.observeResponse(observation))
     // Events and slices first: a termination that is under way finds its evidence waiting.
     for (const reflector of [...this.events, this.slices]) reflector.start()
+    // Not waited for: without the CRD, pods are followed all the same.
+    this.open.start()
     await Promise.all([...this.events, this.slices].map((reflector) => reflector.whenSynced()))
     if (this.#stopping) return
     this.pods.start()
@@ -184,7 +197,7 @@ export class RecorderController implements Controller {
     this.#stopping = true
     this.#stoppedAt = this.#watchedTo()
     for (const timer of this.#timers) clearTimeout(timer)
-    await Promise.all([...this.events, this.slices, this.pods].map((reflector) => reflector.stop()))
+    await Promise.all([...this.events, this.slices, this.open, this.pods].map((reflector) => reflector.stop()))
     await this.#recorder.finish()
     if (this.elector.isLeader()) await this.#warnings?.close()
     this.#mark()

@@ -1,15 +1,17 @@
 /**
- * Evidence about pods whose termination has not been seen yet: kubelet Events and endpoint changes can arrive before the pod's own
- * change does. Everything here is bounded; what is dropped is counted.
+ * Evidence about pods whose termination has not been seen yet: kubelet Events, endpoint changes and what an agent measured can arrive
+ * before the pod's own change does. Everything here is bounded; what is dropped is counted.
  */
-import type { EndpointFact, EndpointSliceSnapshot, EndpointState, EventFact, GapFact } from '../../core/evidence.ts'
+import type { EndpointFact, EndpointSliceSnapshot, EndpointState, EventFact, GapFact, KernelFact } from '../../core/evidence.ts'
 import { type Micros, SECOND } from '../../core/time.ts'
 import type { Change } from '../../kube/reflector-types.ts'
 
 const KEEP_EVENTS: Micros = 600 * SECOND
 const KEEP_ENDPOINTS: Micros = 60 * SECOND
+const KEEP_KERNEL: Micros = 60 * SECOND
 const MAX_EVENTS = 20_000
 const MAX_ENDPOINT_FACTS = 20_000
+const MAX_KERNEL_FACTS = 2000
 const MAX_GAPS = 64
 
 /** Facts by pod UID, forgotten after a time and, past a number, the oldest first. */
@@ -86,6 +88,7 @@ const sameState = (a: EndpointState, b: EndpointState): boolean =>
 export class EvidenceStore {
   readonly #events = new RecentFacts<EventFact>(KEEP_EVENTS, MAX_EVENTS)
   readonly #endpoints = new RecentFacts<EndpointFact>(KEEP_ENDPOINTS, MAX_ENDPOINT_FACTS)
+  readonly #kernel = new RecentFacts<KernelFact>(KEEP_KERNEL, MAX_KERNEL_FACTS)
   /** Slices that name a pod; the states themselves stand in the reflector's store. */
   readonly #slicesOf = new Map<string, Set<string>>()
   readonly #gaps: GapFact[] = []
@@ -96,12 +99,21 @@ export class EvidenceStore {
     this.#slice = slice
   }
 
-  get dropped(): { events: number; endpoints: number } {
-    return { events: this.#events.dropped, endpoints: this.#endpoints.dropped }
+  get dropped(): { events: number; endpoints: number; kernel: number } {
+    return { events: this.#events.dropped, endpoints: this.#endpoints.dropped, kernel: this.#kernel.dropped }
   }
 
   addEvent(fact: EventFact): void {
     this.#events.add(fact.event.pod.uid, fact, fact.arrivedAt)
+  }
+
+  addKernel(uid: string, fact: KernelFact): void {
+    this.#kernel.add(uid, fact, fact.arrivedAt)
+  }
+
+  /** The last that an agent said of a pod; taken out of here. */
+  takeKernel(uid: string): KernelFact | undefined {
+    return this.#kernel.take(uid).at(-1)
   }
 
   addGap(gap: GapFact): void {

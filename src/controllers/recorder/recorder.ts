@@ -4,20 +4,32 @@
  */
 import type { PodTermination } from '../../api/pod-termination.ts'
 import { ClockEstimate, offsetFromDate } from '../../core/clock-estimate.ts'
-import type { ClockFact, EndpointSliceSnapshot, EventSnapshot, Fact, GapFact, PodFact, PodSnapshot } from '../../core/evidence.ts'
+import type {
+  ClockFact,
+  EndpointSliceSnapshot,
+  EventSnapshot,
+  Fact,
+  GapFact,
+  KernelFact,
+  PodFact,
+  PodSnapshot,
+} from '../../core/evidence.ts'
 import { isAbnormal } from '../../core/record-object.ts'
 import { isTerminal } from '../../core/termination/history.ts'
 import { assemble, isPlainCompletion, nodeClock } from '../../core/termination/index.ts'
 import { MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
 import type { RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
+import type { TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
 import type { KubeHttp, ResponseObservation } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
 import type { Change, Gap } from '../../kube/reflector-types.ts'
 import { RateLimit } from '../rate-limit.ts'
 import { WorkQueue } from '../work-queue.ts'
+import { AgentNodes } from './agents.ts'
 import { EvidenceStore } from './evidence-store.ts'
+import { KernelReader } from './kernel-facts.ts'
 import { Tracker } from './tracker.ts'
 import type { Warnings } from './warnings.ts'
 import type { WorkloadResolver } from './workloads.ts'
@@ -27,6 +39,8 @@ import { digestOf, isNews, RecordWriter } from './writer.ts'
 const FIRST_WRITE: Micros = 2 * SECOND
 /** Events and endpoint changes of the last moment come within this after the object's removal. */
 const SETTLE: Micros = 250 * MILLISECOND
+/** How long after the end Complete is held back for what the node's agent has still to say. */
+const AGENT_WAIT: Micros = SECOND
 /** How long later facts are waited for: a force-deleted pod's kubelet still has its grace period to go. */
 const LINGER: Micros = 20 * SECOND
 /** A standby keeps what the leader should have written until a new leader surely had its turn. */
@@ -41,6 +55,8 @@ export interface RecorderSettings {
   readonly record: 'All' | 'Abnormal'
   readonly recordCompletions: boolean
   readonly namespace: string
+  /** The agent's own. */
+  readonly agentNamespace: string
   readonly writeConcurrency: number
   readonly writesPerSecond: number
 }
@@ -65,7 +81,15 @@ export interface RecorderStats {
   readonly tracked: number
   readonly written: number
   readonly refused: Readonly<Record<string, number>>
-  readonly dropped: { readonly events: number; readonly endpoints: number; readonly facts: number; readonly trackers: number }
+  readonly dropped: {
+    readonly events: number
+    readonly endpoints: number
+    readonly kernel: number
+    readonly facts: number
+    readonly trackers: number
+  }
+  /** Nodes with an agent that is Ready; and what agents wrote that was left out. */
+  readonly agents: { readonly nodes: number; readonly malformed: number; readonly foreign: number }
 }
 
 export class Recorder {
@@ -77,6 +101,8 @@ export class Recorder {
   readonly #nodes = new Map<string, ClockEstimate>()
   readonly #limit: RateLimit
   readonly #writer: RecordWriter
+  readonly #agents: AgentNodes
+  readonly #kernel: KernelReader
   #finishing = false
   #droppedFacts = 0
   #droppedTrackers = 0
@@ -85,6 +111,8 @@ export class Recorder {
     this.#options = options
     this.#evidence = new EvidenceStore(options.slice)
     const { records, clock, log, settings } = options
+    this.#agents = new AgentNodes(settings.agentNamespace)
+    this.#kernel = new KernelReader(log)
     this.#limit = new RateLimit(settings.writesPerSecond)
     this.#writer = new RecordWriter({ records, clock, log, namespace: settings.namespace, limit: this.#limit })
     this.#queue = new WorkQueue({
@@ -100,6 +128,7 @@ export class Recorder {
       written: this.#writer.written,
       refused: this.#writer.refused,
       dropped: { ...this.#evidence.dropped, facts: this.#droppedFacts, trackers: this.#droppedTrackers },
+      agents: { nodes: this.#agents.size, ...this.#kernel.refused },
     }
   }
 
@@ -132,6 +161,7 @@ export class Recorder {
   }
 
   onPod(change: Change<PodSnapshot>): void {
+    this.#agents.onPod(change)
     const pod = change.object
     if (pod.mirror === true || !this.inScope(pod.namespace)) return
     const fact: PodFact = {
@@ -182,6 +212,8 @@ export class Recorder {
     for (const gap of this.#evidence.gapsSince(notBefore)) tracker.add(gap)
     if (fact.type === 'Pod') void this.#options.workloads.resolve(fact.pod)
     this.#add(tracker, fact)
+    const measured = this.#evidence.takeKernel(uid)
+    if (measured !== undefined) this.#measured(tracker, measured)
   }
 
   onEvent(change: Change<EventSnapshot>): void {
@@ -201,6 +233,17 @@ export class Recorder {
       if (tracker === undefined) this.#evidence.addEndpoint(uid, fact, change.arrivedAt)
       else this.#add(tracker, fact)
     }
+  }
+
+  /** A record as it stands: of interest is what an agent has put into it. */
+  onRecord({ type, object, arrivedAt }: Change<TerminationSnapshot>): void {
+    const { pod, kernel, namespace, name } = object
+    if (type === 'Deleted' || type === 'Vanished' || kernel === undefined || !this.inScope(pod.namespace)) return
+    const fact = this.#kernel.read(kernel, `${namespace}/${name}`, arrivedAt)
+    if (fact === undefined) return
+    const tracker = this.#trackers.get(pod.uid)
+    if (tracker === undefined) this.#evidence.addKernel(pod.uid, fact)
+    else this.#measured(tracker, fact)
   }
 
   onGap(resource: GapFact['resource'], gap: Gap): void {
@@ -265,6 +308,20 @@ export class Recorder {
     }
   }
 
+  /** Our own writes come back with the same facts, which are no news. */
+  #measured(tracker: Tracker, fact: KernelFact): void {
+    if (!this.#kernel.fits(fact.kernel, tracker.uid, tracker.pod?.nodeName) || !tracker.measured(fact)) return
+    if (tracker.completedAt !== undefined) tracker.changed = true
+    else if (tracker.overAt !== undefined)
+      this.#queue.add(tracker.uid, { delayMs: Math.max(0, (tracker.overAt + SETTLE - this.#options.clock.now()) / MILLISECOND) })
+  }
+
+  /** The agent of the pod's node has not said all yet, and has to: some container ran. */
+  #awaitsAgent(tracker: Tracker, record: PodTermination): boolean {
+    if (tracker.kernel?.kernel.complete === true || record.outcome === 'NeverStarted') return false
+    return this.#agents.has(tracker.pod?.nodeName, tracker.since)
+  }
+
   #factsOf(tracker: Tracker, known: readonly ClockFact[]): Fact[] {
     const { workloads } = this.#options
     const { pod } = tracker
@@ -310,6 +367,8 @@ export class Recorder {
       // The Events and endpoint changes of the last moment are still on their way.
       const settledAt = (tracker.overAt ?? 0) + SETTLE
       if (now < settledAt && !this.#finishing) return later(settledAt)
+      const agentBy = (tracker.overAt ?? 0) + AGENT_WAIT
+      if (now < agentBy && !this.#finishing && this.#awaitsAgent(tracker, record)) return later(agentBy)
       await this.#complete(tracker, record, clocks, later)
       return
     }

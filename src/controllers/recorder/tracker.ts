@@ -1,6 +1,6 @@
 /** One termination while it is followed: its facts, and what has been written of it. */
 import type { PodTermination } from '../../api/pod-termination.ts'
-import type { ClockFact, Fact, PodSnapshot } from '../../core/evidence.ts'
+import type { ClockFact, Fact, KernelFact, PodSnapshot } from '../../core/evidence.ts'
 import type { Micros } from '../../core/time.ts'
 
 /** Enough for a pod of 200 containers; a pod that changes more often keeps its first and its latest facts. */
@@ -20,6 +20,8 @@ export class Tracker {
   readonly since: Micros
   readonly facts: Fact[] = []
   pod: PodSnapshot | undefined
+  /** What an agent has measured so far; stands among the facts. */
+  kernel: KernelFact | undefined
   written: WrittenState | undefined
   /** A record of it stands in the API, whoever wrote it. */
   stands = false
@@ -63,5 +65,16 @@ export class Tracker {
     }
     this.facts.push(fact)
     if (fact.type === 'Pod') this.pod = fact.pod
+  }
+
+  /** Puts it in the place of the one before. @returns whether it says anything else than that one */
+  measured(fact: KernelFact): boolean {
+    const before = this.kernel
+    if (before !== undefined && JSON.stringify(before.kernel) === JSON.stringify(fact.kernel)) return false
+    this.kernel = fact
+    const index = before === undefined ? -1 : this.facts.indexOf(before)
+    if (index < 0) this.add(fact)
+    else this.facts[index] = fact
+    return true
   }
 }

@@ -44,6 +44,7 @@ describe('parseConfig', () => {
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2000,
       namespace: 'gracewatch-system',
+      agentNamespace: 'gracewatch-agent-system',
       podName: hostname(),
       healthAddress: { port: 8081 },
       logLevel: 'info',

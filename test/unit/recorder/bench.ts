@@ -69,6 +69,7 @@ export class Bench {
         record: 'All',
         recordCompletions: false,
         namespace: 'gracewatch',
+        agentNamespace: 'agents',
         writeConcurrency: 4,
         writesPerSecond: 1000,
         ...settings,

@@ -108,7 +108,7 @@ describe('Events that come before the pod itself is seen to end', () => {
     expect(store.take('pod-1')).toHaveLength(1)
     store.addEvent(event('pod-3', at(599 + 601)))
     expect(store.take('pod-2')).toEqual([])
-    expect(store.dropped).toEqual({ events: 0, endpoints: 0 })
+    expect(store.dropped).toEqual({ events: 0, endpoints: 0, kernel: 0 })
   })
 
   test('past 20,000 go the oldest first, and are counted', () => {
