@@ -29,7 +29,12 @@ export interface ImageRecipe {
   /** Everything that the content follows from: binaries' hashes, the recipe's own source. */
   readonly inputs: readonly string[]
   /** Of the image's configuration: https://github.com/opencontainers/image-spec/blob/main/config.md */
-  readonly config: { readonly Env: readonly string[]; readonly Cmd: readonly string[]; readonly WorkingDir?: string }
+  readonly config: {
+    readonly Env: readonly string[]
+    readonly Cmd: readonly string[]
+    readonly WorkingDir?: string
+    readonly StopSignal?: string
+  }
   /** Fills an empty folder with what shall be the root file system. */
   fill(rootfs: string): Promise<void>
 }

@@ -23,6 +23,8 @@ const PACKAGES: ReadonlyArray<{ readonly command: string; readonly package: stri
   { command: 'iptables', package: 'iptables', shape: 'node' },
   { command: 'conntrack', package: 'conntrack', shape: 'node' },
   { command: 'buildah', package: 'buildah', shape: 'node' },
+  // The init of small images, which the end-to-end tests put in front of a program.
+  { command: 'tini-static', package: 'tini', shape: 'node' },
 ]
 
 const CNI_FOLDERS = ['/usr/lib/cni', '/opt/cni/bin']

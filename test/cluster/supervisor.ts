@@ -33,9 +33,12 @@ export class Supervisor {
     return [...this.#specs.keys()]
   }
 
-  /** Starts the part unless it runs, and returns once it does its work. */
-  async start(name: PartName): Promise<void> {
-    if (!this.#isRunning(name)) await this.#launch(name)
+  /**
+   * Starts the part unless it runs, and returns once it does its work. With arguments beside its own it is not as configured: healing
+   * restarts it without them.
+   */
+  async start(name: PartName, more: readonly string[] = []): Promise<void> {
+    if (!this.#isRunning(name)) await this.#launch(name, more)
     await this.#untilHealthy(name, START_TIMEOUT_MS)
   }
 
@@ -127,8 +130,9 @@ export class Supervisor {
     throw new ClusterError(`a cluster of shape ${this.#state.shape} has no ${name}: its parts are ${this.names.join(', ')}`)
   }
 
-  async #launch(name: PartName): Promise<void> {
-    const spec = this.#spec(name)
+  async #launch(name: PartName, more: readonly string[]): Promise<void> {
+    const own = this.#spec(name)
+    const spec = { ...own, args: [...own.args, ...more] }
     for (const [path, text] of Object.entries(spec.files)) {
       mkdirSync(dirname(path), { recursive: true })
       writeFileSync(path, text)

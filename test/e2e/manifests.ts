@@ -1,11 +1,13 @@
 import type { Raw } from './api.ts'
 
 /** Where the test's own folder (programs, words) is mounted in its pods. */
-const MOUNT = '/gracewatch-e2e'
+export const MOUNT = '/gracewatch-e2e'
 
 export interface Images {
   readonly node: string
   readonly busybox: string
+  /** busybox in an image whose STOPSIGNAL is SIGQUIT. */
+  readonly quit: string
 }
 
 /** Builders of the manifests of one scenario: what a pod needs to be small, and to be able to tell its own times. */
@@ -25,10 +27,15 @@ export class Manifests {
     return {
       name,
       image: this.#images.node,
-      command: ['node', '--max-semi-space-size=1', `${MOUNT}/bin/workload.mjs`],
+      command: this.programCommand('workload.mjs'),
       ...this.#common(name, env),
       ...more,
     }
+  }
+
+  /** The command of a program of the test's own (see workload/), below what stands in front of it. */
+  programCommand(file: string, ...before: readonly string[]): string[] {
+    return [...before, 'node', '--max-semi-space-size=1', `${MOUNT}/bin/${file}`]
   }
 
   /** A container that runs a busybox shell script; it says nothing of its own, the kernel does. */

@@ -1,7 +1,7 @@
 /** What a run showed: out/test/scenarios.json for machines, docs/scenarios.md for readers. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { PodTermination } from '../../src/api/pod-termination.ts'
+import type { MarkType, PodTermination } from '../../src/api/pod-termination.ts'
 import { type Micros, parseTime, SECOND } from '../../src/core/time.ts'
 import type { PodResult, ScenarioResult } from './runner.ts'
 import type { ContainerTruth } from './truth/containers.ts'
@@ -43,21 +43,48 @@ function truthText({ truth }: PodResult): string {
   return some(truth.containers.map((container) => containerTruth(container, zero)))
 }
 
+/** "app: ForcedKill, SIGTERM ignored at +0.02 s, SIGKILL by the runtime at +5.03 s, exit 137 at +5.03 s", of measured times only. */
+function measuredContainers(record: PodTermination, zero: Micros): string[] {
+  const at = (mark: MarkType, container: string) => {
+    const found = record.timeline?.find((it) => it.mark === mark && it.container === container && it.confidence === 'Measured')
+    return found === undefined ? '' : ` at ${offset(parseTime(found.at) ?? 0, zero)}`
+  }
+  return (record.containers ?? []).map(({ name, outcome, stopSignal, exit }) => {
+    const kernel = record.kernel?.containers?.find((it) => it.name === name)
+    const parts: string[] = [outcome ?? 'no outcome']
+    if (kernel?.stopSignal) parts.push(`${kernel.stopSignal.name} ${stopSignal?.result.toLowerCase()}${at('StopSignal', name)}`)
+    if (kernel?.passedOn && PASSED_ON[kernel.passedOn.result]) parts.push(PASSED_ON[kernel.passedOn.result] ?? '')
+    if (kernel?.kill) parts.push(`SIGKILL by ${KILLERS[kernel.kill.by] ?? kernel.kill.by}${at('Kill', name)}`)
+    if (exit) parts.push(`exit ${exit.code}${at('ContainerExited', name)}`)
+    return `${name}: ${parts.join(', ')}`
+  })
+}
+
+const PASSED_ON: Record<string, string> = { PassedOn: 'passed on', NotPassedOn: 'not passed on' }
+const KILLERS: Record<string, string> = {
+  Runtime: 'the runtime',
+  Container: 'the container itself',
+  OtherPod: 'another pod',
+  Node: 'the node',
+}
+
 function recordText(record: PodTermination | undefined): string {
   if (record === undefined) return 'no record'
   const findings = (record.findings ?? []).map(
     ({ type, container, service }) => `${type}${(container ?? service) ? ` (${container ?? service})` : ''}`,
   )
   const zero = parseTime(record.startedAt) ?? 0
-  const containers = (record.containers ?? []).map(({ name, outcome, kill, exit }) => {
+  const inferred = (record.containers ?? []).map(({ name, outcome, kill, exit }) => {
     const killed = kill?.at === undefined ? '' : `, SIGKILL about ${offset(parseTime(kill.at) ?? 0, zero)}`
     return `${name}: ${outcome ?? 'no outcome'}${killed}${exit === undefined ? '' : `, exit ${exit.code}`}`
   })
+  const containers = record.kernel === undefined ? inferred : measuredContainers(record, zero)
   return `${record.outcome}, ${record.cause?.type}${findings.length > 0 ? `; ${[...new Set(findings)].join(', ')}` : ''}; ${some(containers)}`
 }
 
 interface Row {
   readonly number: number
+  readonly agent: boolean
   readonly title: string
   readonly did: string
   readonly problems: readonly string[]
@@ -76,27 +103,36 @@ export function writeReport(results: readonly ScenarioResult[]): string {
   return path
 }
 
-/** Writes the page for readers; a row without a pod had none to record. */
-export function writePage(results: readonly ScenarioResult[], figures: string, version: string): void {
-  const rows = sorted(results).map((result) => rowLine(rowOf(result)))
+/**
+ * Writes the page for readers; a row without a pod had none to record. Each scenario is played twice: what is true is told of the run
+ * without the agent, where there is one.
+ */
+export function writePage(results: readonly ScenarioResult[], figures: ReadonlyMap<boolean, string>, version: string): void {
+  const rows = sorted(results).map(rowOf)
+  const numbers = [...new Set(rows.map(({ number }) => number))]
   const page = [
     '# How pods end, and what Gracewatch records of it',
     '',
     '<!-- Written by the end-to-end tests (GRACEWATCH_E2E_DOCS=write npm test -- e2e). Do not edit. -->',
     '',
-    `Each row was played on a real Kubernetes ${version} node. What is true was told by the kernel's own record of signals, by the`,
-    "workloads, by containerd and by the API server's audit log, never by Gracewatch; the record was then held against it. Times are",
-    'offsets from the start of the termination.',
+    `Each row was played on a real Kubernetes ${version} node, once without the agent and once with it. What is true was told by the`,
+    "kernel's own record of signals, by the workloads, by containerd and by the API server's audit log, never by Gracewatch; the records",
+    'were then held against it. Times are offsets from the start of the termination; of the two runs, what is true is told of the first.',
     '',
-    '| # | what was done | what is true | what the record says |',
-    '|---|---|---|---|',
-    ...rows,
-    '',
-    '## The figures of this run',
-    '',
-    '```',
-    figures,
-    '```',
+    '| # | what was done | what is true | what the record says | with the agent |',
+    '|---|---|---|---|---|',
+    ...numbers.map((number) => {
+      const of = (agent: boolean) => rows.find((row) => row.number === number && row.agent === agent)
+      return rowLine(of(false), of(true))
+    }),
+    ...[false, true].flatMap((agent) => [
+      '',
+      `## The figures of the run ${agent ? 'with' : 'without'} the agent`,
+      '',
+      '```',
+      figures.get(agent) ?? '',
+      '```',
+    ]),
     '',
   ]
   writeFileSync(PAGE, page.join('\n'))
@@ -111,8 +147,9 @@ const podOf = (pod: PodResult) => ({
   writes: pod.writes,
 })
 
-const rowOf = ({ number, title, did, problems, pods }: ScenarioResult): Row => ({
+const rowOf = ({ number, title, did, agent, problems, pods }: ScenarioResult): Row => ({
   number,
+  agent,
   title,
   did,
   problems,
@@ -126,9 +163,11 @@ export function rowHead({ number, title, did }: { number: number; title: string;
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
-function rowLine(row: Row): string {
-  const many = row.pods.length > 1
-  const of = (text: (pod: Row['pods'][number]) => string) =>
-    row.pods.map((pod) => `${many ? `*${pod.name}*: ` : ''}${cell(text(pod))}`).join('<br>') || 'nothing to record'
-  return `${rowHead(row)} ${of((pod) => pod.true)} | ${of((pod) => pod.recorded)} |`
+function rowLine(without: Row | undefined, withAgent: Row | undefined): string {
+  const row = without ?? withAgent
+  if (row === undefined) throw new Error('a row of the page is of one of the two runs')
+  const of = ({ pods }: Row, text: (pod: Row['pods'][number]) => string) =>
+    pods.map((pod) => `${pods.length > 1 ? `*${pod.name}*: ` : ''}${cell(text(pod))}`).join('<br>') || 'nothing to record'
+  const recorded = (side: Row | undefined) => (side === undefined ? 'not played' : of(side, (pod) => pod.recorded))
+  return `${rowHead(row)} ${of(row, (pod) => pod.true)} | ${recorded(without)} | ${recorded(withAgent)} |`
 }

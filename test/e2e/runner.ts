@@ -14,6 +14,7 @@ const COMPLETE_WITHIN_SECONDS = 60
 /** Facts that come after Complete cost one more write, which has come by then. */
 const QUIET_SECONDS = 2.5
 const FIRST_WRITE_MILLISECONDS = 2_000
+const AGENT_WRITES_EACH_MILLISECONDS = 5_000
 /** A record that must not be would have come by then. */
 const UNRECORDED_SECONDS = 4
 
@@ -36,6 +37,8 @@ export interface ScenarioResult {
   readonly title: string
   readonly did: string
   readonly alone: boolean
+  /** The agent was installed. */
+  readonly agent: boolean
   readonly pods: readonly PodResult[]
   readonly problems: readonly string[]
 }
@@ -62,7 +65,7 @@ export async function runScenario(world: World, scenario: Scenario): Promise<Sce
   }
   if (world.trace.lost > 0) problems.push('the kernel dropped trace events: its ring buffer was too small')
   const { number, title, did, alone = false } = scenario
-  return { number, title, did, alone, pods: results, problems }
+  return { number, title, did, alone, agent: world.agent !== undefined, pods: results, problems }
 }
 
 function expectationOf(scenario: Scenario, pod: Raw): Expectation {
@@ -105,14 +108,15 @@ async function presence(stage: Stage, pod: Raw, expected: Expectation, disturbed
   const object: Raw = history.at(-1)
   const record: PodTermination = object
   const truth = stage.world.truthOf(uid, stage.actionsOn(uid))
-  const { problems, marks } = verify(record, truth, expected)
+  const agent = stage.world.agent !== undefined
+  const { problems, marks } = verify(record, truth, expected, { agent })
   problems.push(...placeProblems(object, expected), ...(expected.also?.(record, truth, history) ?? []))
   const events = observations.events.get(uid) ?? []
   problems.push(...eventProblems(record, events))
   const removed = observations.pods.get(uid)?.findLast(({ type }) => type === 'DELETED')?.arrivedAt
   const versions = new Set(history.map(({ metadata }) => metadata.resourceVersion))
   const overdue = history.some((version) => version.state === 'Overdue')
-  const allowed = writesAllowed(record, overdue)
+  const allowed = writesAllowed(record, overdue) + (agent ? agentWritesAllowed(record) : 0)
   if (!disturbed && versions.size > allowed) problems.push(`the record took ${versions.size} writes, more than ${allowed}`)
   const result: PodResult = {
     name,
@@ -130,6 +134,11 @@ async function presence(stage: Stage, pod: Raw, expected: Expectation, disturbed
 function writesAllowed(record: PodTermination, overdue: boolean): number {
   const long = (record.tookMilliseconds ?? 0) > FIRST_WRITE_MILLISECONDS
   return (long ? 2 : 1) + (overdue ? 1 : 0) + 1
+}
+
+/** One when the last container has ended, and one each 5 s of a long termination. */
+function agentWritesAllowed({ tookMilliseconds = 0 }: PodTermination): number {
+  return 1 + Math.ceil(tookMilliseconds / AGENT_WRITES_EACH_MILLISECONDS)
 }
 
 /** `kubectl describe pod` shows each Warning of the record. */

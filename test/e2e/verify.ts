@@ -4,6 +4,7 @@
  */
 import type { Mark, MarkType, PodTermination } from '../../src/api/pod-termination.ts'
 import { formatTime, MILLISECOND, type Micros, parseTime } from '../../src/core/time.ts'
+import { measuredProblems, whereMeasured } from './measured.ts'
 import type { Expectation, ExpectedContainer } from './scenario.ts'
 import type { ContainerTruth } from './truth/containers.ts'
 import { type Interval, overlaps, widen } from './truth/interval.ts'
@@ -19,6 +20,9 @@ export interface CheckedMark {
   /** Its interval holds the truth. */
   readonly holds: boolean
   readonly width: Micros
+  readonly confidence: Mark['confidence']
+  /** From the best estimate to the nearest moment that can be the true one. */
+  readonly distance: Micros
 }
 
 export interface Verdict {
@@ -31,7 +35,18 @@ interface Placed {
   readonly bounds: Interval
 }
 
-export function verify(record: PodTermination, truth: Truth, expected: Expectation): Verdict {
+export interface VerifyOptions {
+  /** The agent measured on the pod's node. */
+  readonly agent?: boolean
+}
+
+export function verify(
+  record: PodTermination,
+  truth: Truth,
+  expectation: Expectation,
+  { agent = false }: VerifyOptions = {},
+): Verdict {
+  const expected = agent ? whereMeasured(expectation, truth) : expectation
   const { problems, marks } = verifyMarks(record, truth)
   for (const real of truth.marks) {
     if (real.optional || excused(real, expected) || (record.timeline ?? []).some((mark) => sameThing(real, mark))) continue
@@ -40,6 +55,7 @@ export function verify(record: PodTermination, truth: Truth, expected: Expectati
   problems.push(...headProblems(record, truth, expected))
   problems.push(...findingProblems(record, expected))
   problems.push(...containerProblems(record, truth, expected))
+  if (agent) problems.push(...measuredProblems(record, truth, expected))
   return { problems, marks }
 }
 
@@ -57,7 +73,17 @@ export function verifyMarks(record: PodTermination, truth: Truth): Verdict {
       if (!holds)
         problems.push(`${label(mark)} is said to lie in ${show(bounds, truth)} but was in ${show(best, truth)} (${best.source})`)
       const width = (parseTime(mark.latest) ?? 0) - (parseTime(mark.earliest) ?? 0)
-      marks.push({ mark: mark.mark, holds, width, ...(mark.container === undefined ? {} : { container: mark.container }) })
+      const at = parseTime(mark.at) ?? Number.NaN
+      const distance = Math.max(best.earliest - at, at - best.latest, 0)
+      const { confidence } = mark
+      marks.push({
+        mark: mark.mark,
+        holds,
+        width,
+        confidence,
+        distance,
+        ...(mark.container === undefined ? {} : { container: mark.container }),
+      })
     }
   }
   problems.push(...orderProblems(placed, truth))

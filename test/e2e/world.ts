@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Micros } from '../../src/core/time.ts'
 import type { Cluster } from '../cluster/index.ts'
+import { Agent } from './agent.ts'
 import { Api, type Raw } from './api.ts'
 import { Controller, SYSTEM } from './controller.ts'
 import { FOLDER_PREFIX, OWNER_LABEL, removeLeftovers } from './leftovers.ts'
 import type { Images } from './manifests.ts'
 import { Observations } from './observations.ts'
+import { importStopSignalImage } from './stop-signal-image.ts'
 import { AuditLog } from './truth/audit-log.ts'
 import { ContainerProcesses } from './truth/container-processes.ts'
 import { containerTruths } from './truth/containers.ts'
@@ -38,6 +40,8 @@ export class World {
   readonly #namespaces: string[] = []
   /** The product's controller, where it is installed. */
   controller: Controller | undefined
+  /** The product's agent, where it is installed. */
+  agent: Agent | undefined
 
   constructor(cluster: Cluster, images: Images) {
     this.cluster = cluster
@@ -48,8 +52,10 @@ export class World {
     mkdirSync(join(this.folder, 'words'))
     const programs = join(import.meta.dirname, 'workload')
     for (const name of readdirSync(programs)) copyFileSync(join(programs, name), join(this.folder, 'bin', name))
+    copyFileSync('/usr/bin/tini-static', join(this.folder, 'bin', 'tini'))
     this.trace = new KernelTrace((signal) => {
-      // A process below PID 1 is asked for while it is there; after a kill nobody can tell any more whose it was.
+      // Who kills may end at once, and so may a process below PID 1; after a kill nobody can tell any more whose it was.
+      if (signal.number === SIGKILL) this.processes.of(signal.sender.pid)
       const target = signal.number === SIGKILL ? undefined : this.processes.of(signal.target.pid)
       if (target?.first) this.processes.noteThreads(target.containerId)
     })
@@ -70,7 +76,8 @@ export class World {
       if (found === undefined) throw new Error(`the cluster has no image whose name contains ${name}: ${images.join(', ')}`)
       return found
     }
-    const world = new World(cluster, { node: imageOf('node'), busybox: imageOf('busybox') })
+    const quit = await importStopSignalImage(cluster)
+    const world = new World(cluster, { node: imageOf('node'), busybox: imageOf('busybox'), quit })
     try {
       await removeLeftovers(world.api)
       await world.observations.start()
@@ -81,11 +88,13 @@ export class World {
     return world
   }
 
-  /** From now on the scenarios have the product's records to go by. */
-  async meetController(): Promise<void> {
-    await this.observations.watchRecords()
+  /** From now on the scenarios have the product's records to go by, and what an agent measured where one is installed. */
+  async meetProduct({ agent }: { readonly agent: boolean }): Promise<void> {
+    if (this.controller === undefined) await this.observations.watchRecords()
     this.controller = new Controller(this)
     await this.controller.ready()
+    this.agent = agent ? new Agent(this) : undefined
+    await this.agent?.ready()
   }
 
   /** Removes what the scenarios made and waits until it is gone; one step that fails keeps none of the others from its work. */

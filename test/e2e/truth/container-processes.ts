@@ -66,6 +66,11 @@ export class ContainerProcesses {
     }
   }
 
+  podOf(containerId: string): string | undefined {
+    const pid = this.#first.get(containerId)
+    return pid === undefined ? undefined : this.#known.get(pid)?.podUid
+  }
+
   firstOf(containerId: string): number | undefined {
     return this.#first.get(containerId)
   }

@@ -17,9 +17,13 @@ const SIGURG = 23
 /** runc is a Go program: SIGURG is how its runtime preempts its own threads, PID 1's too before it becomes the container's. */
 const NO_STOP_SIGNALS: ReadonlySet<number> = new Set([SIGCHLD, SIGURG])
 const FROM_KERNEL = 128
+const DROPPED = 1
 /** How long a shim may take to learn of an exit on a busy machine. */
 const NOTED_WITHIN: Micros = 300_000
 const SIGNAL_NAMES: Record<number, string> = { 3: 'SIGQUIT', 9: 'SIGKILL', 10: 'SIGUSR1', 12: 'SIGUSR2', 15: 'SIGTERM' }
+
+/** Where the process that sent a SIGKILL belongs; Node: it is this test. */
+export type Place = 'Container' | 'Pod' | 'OtherPod' | 'Node'
 
 /** What the kernel, the runtime and the workload tell about one container. */
 export interface ContainerTruth {
@@ -36,11 +40,15 @@ export interface ContainerTruth {
   }
   /** A process other than PID 1 got the stop signal as well. */
   readonly forwarded: boolean
-  readonly kill?: { readonly at: Interval; readonly by: 'Runtime' | 'OOM' | 'Other' }
+  /** When the first of these got it. */
+  readonly forwardedAt?: Interval
+  readonly kill?: { readonly at: Interval; readonly by: 'Runtime' | 'OOM' | 'Other'; readonly from?: Place }
   readonly exit?: { readonly at: Interval; readonly how?: 'Exited' | 'Killed' | 'Dumped'; readonly code?: number }
   /** When the workload says that it took the signal. */
   readonly tookSignal?: Interval
 }
+
+type Kill = NonNullable<ContainerTruth['kill']>
 
 export interface Instruments {
   readonly clock: WallClock
@@ -125,14 +133,16 @@ function fromSignals(
   let stop: Signal | undefined
   let kill: Signal | undefined
   let exit: Signal | undefined
-  let forwarded = false
+  let forwarded: Signal | undefined
   for (const signal of signals) {
     if (signal.mono < from) continue
     if (signal.target.pid === first) {
-      if (signal.number === SIGKILL) kill ??= signal
-      else if (signal.sender.comm.startsWith('runc') && !NO_STOP_SIGNALS.has(signal.number)) stop ??= signal
+      // PID 1 of a namespace is out of the reach of those in it: the kernel drops what they send.
+      if (signal.number === SIGKILL && signal.result !== DROPPED) kill ??= signal
+      else if (signal.number !== SIGKILL && signal.sender.comm.startsWith('runc') && !NO_STOP_SIGNALS.has(signal.number))
+        stop ??= signal
     } else if (signal.number === SIGTERM || signal.number === stop?.number) {
-      if (processes.of(signal.target.pid)?.containerId === id) forwarded = true
+      if (stop !== undefined && processes.of(signal.target.pid)?.containerId === id) forwarded ??= signal
     }
     if (
       signal.number === SIGCHLD &&
@@ -145,15 +155,16 @@ function fromSignals(
   }
   const told = runtime.exitOf(id)
   return {
-    forwarded,
+    forwarded: forwarded !== undefined,
+    ...(forwarded && { forwardedAt: clock.at(forwarded.mono) }),
     ...(stop && {
       stopSignal: {
         signal: SIGNAL_NAMES[stop.number] ?? String(stop.number),
         at: clock.at(stop.mono),
-        result: stop.result === 1 ? 'Ignored' : 'Delivered',
+        result: stop.result === DROPPED ? 'Ignored' : 'Delivered',
       } as const,
     }),
-    ...(kill && { kill: { at: clock.at(kill.mono), by: killer(kill) } }),
+    ...(kill && { kill: { at: clock.at(kill.mono), ...killer(kill, id, processes) } }),
     ...exitTruth(exit, told, clock),
   }
 }
@@ -177,7 +188,12 @@ function exitTruth(
   return { exit: { at: clock.at(exit.mono), how, ...code } }
 }
 
-function killer(kill: Signal): 'Runtime' | 'OOM' | 'Other' {
-  if (kill.code === FROM_KERNEL) return 'OOM'
-  return kill.sender.comm.startsWith('runc') ? 'Runtime' : 'Other'
+function killer({ code, sender }: Signal, id: string, processes: ContainerProcesses): Omit<Kill, 'at'> {
+  if (code === FROM_KERNEL) return { by: 'OOM' }
+  if (sender.comm.startsWith('runc')) return { by: 'Runtime' }
+  if (sender.pid === process.pid) return { by: 'Other', from: 'Node' }
+  const from = processes.of(sender.pid)
+  if (from === undefined) return { by: 'Other' }
+  if (from.containerId === id) return { by: 'Other', from: 'Container' }
+  return { by: 'Other', from: from.podUid === processes.podOf(id) ? 'Pod' : 'OtherPod' }
 }
