@@ -35,7 +35,8 @@ function story({ number, title, did, container, app, kernel, more }: Story): Sce
 
 /** A package whose start script is this, in a folder of the container's own. */
 function packaged({ manifests }: Stage, starter: string, script: string): Raw {
-  const app = manifests.program('app', POLITE)
+  // npm asks its registry for news of itself, which pods do not reach, and does not end while it tries again.
+  const app = manifests.program('app', { ...POLITE, NO_UPDATE_NOTIFIER: 1 })
   const json = JSON.stringify({ name: 'app', version: '1.0.0', license: 'MIT', scripts: { start: script } })
   return { ...app, command: ['sh', '-c', `mkdir /app && cd /app && echo '${json}' > package.json && exec ${starter}`] }
 }
