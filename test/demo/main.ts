@@ -40,14 +40,21 @@ async function demo(args: Exclude<DemoArguments, { mode: 'help' }>): Promise<num
   try {
     let target: Target
     if (args.mode === 'embedded') {
-      const embedded = await openEmbedded(progress, undo)
+      const embedded = await openEmbedded(progress, undo, args.agent)
       if (args.keep) kept = { cluster: embedded.cluster }
       interrupt.signal.throwIfAborted()
       target = await embedded.prepare()
       if (kept) kept.target = target
     } else {
       const objects = await progress.step('asking the cluster', () => openNamed(args.cluster, undo))
-      target = await prepareNamed(objects, args.cluster, progress, undo, interrupt.signal)
+      target = await prepareNamed({
+        objects,
+        named: args.cluster,
+        wantsAgent: args.agent,
+        progress,
+        undo,
+        signal: interrupt.signal,
+      })
     }
     prepared = true
     interrupt.signal.throwIfAborted()

@@ -5,12 +5,14 @@ import { z } from 'zod'
 import type { KubeObject } from './objects.ts'
 
 const MANIFESTS = resolve(import.meta.dirname, '../../deploy/manifests')
+export const AGENT_MANIFESTS = resolve(import.meta.dirname, '../../deploy/agent')
 
 const kustomizationSchema = z.strictObject({
   apiVersion: z.string(),
   kind: z.literal('Kustomization'),
   // Anything else would change the objects in a way that is not known here.
   resources: z.array(z.string()),
+  sortOptions: z.strictObject({ order: z.literal('fifo') }).optional(),
 })
 const objectSchema = z.looseObject({
   apiVersion: z.string(),
@@ -32,7 +34,7 @@ export function readManifests(folder = MANIFESTS): KubeObject[] {
   })
 }
 
-const deploymentSchema = z.looseObject({
+const workloadSchema = z.looseObject({
   spec: z.looseObject({
     template: z.looseObject({
       spec: z.looseObject({
@@ -42,13 +44,19 @@ const deploymentSchema = z.looseObject({
   }),
 })
 
-/** The manifests' Deployment with another image, and told to look at one namespace only. */
-export function limitedTo(namespace: string, image: string, deployment: KubeObject): KubeObject {
-  const { spec } = deploymentSchema.parse(deployment)
+/** The manifests' Deployment or DaemonSet with another image, and told to look at one namespace only. */
+export function limitedTo(
+  namespace: string,
+  image: string,
+  workload: KubeObject,
+  variables: Readonly<Record<string, string>> = {},
+): KubeObject {
+  const { spec } = workloadSchema.parse(workload)
+  const more = Object.entries({ GRACEWATCH_NAMESPACES: namespace, ...variables }).map(([name, value]) => ({ name, value }))
   const containers = spec.template.spec.containers.map((container) => ({
     ...container,
     image,
-    env: [...container.env, { name: 'GRACEWATCH_NAMESPACES', value: namespace }],
+    env: [...container.env, ...more],
   }))
-  return { ...deployment, spec: { ...spec, template: { ...spec.template, spec: { ...spec.template.spec, containers } } } }
+  return { ...workload, spec: { ...spec, template: { ...spec.template, spec: { ...spec.template.spec, containers } } } }
 }

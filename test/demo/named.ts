@@ -1,25 +1,28 @@
 import { existsSync } from 'node:fs'
 import { openConnection } from '../../src/kube/connection.ts'
-import { KubeError } from '../../src/kube/errors.ts'
 import type { KubeHttp } from '../../src/kube/http.ts'
 import type { Progress } from '../cluster/progress.ts'
 import { DEFAULT_IMAGE, type NamedCluster } from './arguments.ts'
 import { startLocalController } from './local-controller.ts'
 import { limitedTo, readManifests } from './manifests.ts'
+import { applyMissing, awaitEstablished } from './missing.ts'
+import { prepareAgent } from './named-agent.ts'
 import { createNamespace, newNamespaceName, removeNamespace } from './namespace.ts'
-import { type KubeObject, nameOf, Objects, until } from './objects.ts'
+import { Objects, until } from './objects.ts'
 import { probeImage } from './probe-image.ts'
 import type { Target } from './target.ts'
 import type { Undo } from './undo.ts'
 
-const CRD_NAME = 'podterminations.gracewatch.dev'
 const CONTROLLER = 'app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=controller'
 /** The kubelet's own sleep as a preStop hook is there from this minor on. */
 const OLDEST_MINOR = 30
 
 interface Deployment {
   readonly metadata: { readonly name: string; readonly namespace: string }
-  readonly spec: { readonly replicas?: number }
+  readonly spec: {
+    readonly replicas?: number
+    readonly template: { readonly spec: { readonly containers: readonly { readonly name: string; readonly image: string }[] } }
+  }
   readonly status?: { readonly readyReplicas?: number; readonly conditions?: readonly { type: string; message?: string }[] }
 }
 
@@ -75,19 +78,22 @@ async function mayI(objects: Objects, resourceAttributes: Readonly<Record<string
   return answer.json<{ status: { allowed: boolean } }>().status.allowed
 }
 
+interface NamedOptions {
+  readonly objects: Objects
+  readonly named: NamedCluster
+  readonly wantsAgent: boolean
+  readonly progress: Progress
+  readonly undo: Undo
+  readonly signal: AbortSignal
+}
+
 /** Makes the demo's namespace, checks the image in it, and sees to it that Gracewatch looks at that namespace. */
-export async function prepareNamed(
-  objects: Objects,
-  named: NamedCluster,
-  progress: Progress,
-  undo: Undo,
-  signal: AbortSignal,
-): Promise<Target> {
+export async function prepareNamed(options: NamedOptions): Promise<Target> {
+  const { objects, named, progress, undo, signal } = options
   const namespace = newNamespaceName()
   const image = named.image ?? DEFAULT_IMAGE
   const running = await findController(objects)
   const systemNamespace = running?.metadata.namespace ?? namespace
-  const target = { objects, namespace, image, systemNamespace }
   let installed = false
   undo.add(`removing namespace ${namespace}`, () =>
     removeNamespace(objects, namespace, installed ? SYSTEM_NAMESPACE : systemNamespace),
@@ -96,7 +102,7 @@ export async function prepareNamed(
   const probe = await progress.step(`trying the image ${image}`, (note) => probeImage(objects, namespace, image, note, signal))
   if (running !== undefined) {
     progress.say(`Gracewatch runs in namespace ${running.metadata.namespace} and stays as it is`)
-    return target
+    return withAgent(options, { namespace, image, systemNamespace }, probe.isGracewatch ? image : imageOf(running))
   }
   if (!probe.isGracewatch) {
     await applyMissing(
@@ -107,7 +113,7 @@ export async function prepareNamed(
     await awaitEstablished(objects, signal)
     progress.say('Gracewatch is not in this cluster: its controller runs on this machine for the time of the demo')
     await progress.step('waiting for the controller to lead', () => startLocalController(named, namespace, undo, signal))
-    return target
+    return withAgent(options, { namespace, image, systemNamespace }, undefined)
   }
   installed = true
   await progress.step('installing Gracewatch', async (note) => {
@@ -117,7 +123,20 @@ export async function prepareNamed(
     await applyMissing(objects, manifests, undo, note)
     await awaitController(objects, note, signal)
   })
-  return { ...target, systemNamespace: SYSTEM_NAMESPACE }
+  return withAgent(options, { namespace, image, systemNamespace: SYSTEM_NAMESPACE }, image)
+}
+
+const imageOf = ({ spec }: Deployment): string | undefined =>
+  spec.template.spec.containers.find(({ name }) => name === 'controller')?.image
+
+/** @param gracewatchImage what the agent can run from, as far as there is such an image */
+async function withAgent(
+  { objects, wantsAgent, progress, undo, signal }: NamedOptions,
+  target: Omit<Target, 'agent' | 'objects'>,
+  gracewatchImage: string | undefined,
+): Promise<Target> {
+  const agent = wantsAgent && (await prepareAgent({ objects, progress, undo, signal, ...target, image: gracewatchImage }))
+  return { objects, ...target, agent }
 }
 
 const SYSTEM_NAMESPACE = 'gracewatch-system'
@@ -131,47 +150,6 @@ async function findController(objects: Objects): Promise<Deployment | undefined>
   if (more.length > 0) throw new Error(`more than one Deployment has the labels ${CONTROLLER}: leave one of them`)
   if ((found.status?.readyReplicas ?? 0) > 0) return found
   throw new Error(`Gracewatch is installed (${where}) but no replica is ready: repair it or remove it, then run the demo again`)
-}
-
-/** Makes what is not there and leaves what is there as it is. */
-async function applyMissing(
-  objects: Objects,
-  manifests: readonly KubeObject[],
-  undo: Undo,
-  note: (text: string) => void = () => undefined,
-): Promise<void> {
-  for (const object of manifests) {
-    if (await objects.exists(object)) continue
-    note(nameOf(object))
-    const path = await objects.pathOf(object)
-    undo.add(`removing ${nameOf(object)}`, async () => {
-      await objects.delete(path)
-      await objects.gone(path)
-    })
-    try {
-      await objects.apply(object)
-    } catch (error) {
-      if (error instanceof KubeError && error.code === 'Forbidden') {
-        throw new Error(`its user may not install Gracewatch (${nameOf(object)}): use one with cluster-admin`)
-      }
-      throw error
-    }
-    if (object.kind === 'CustomResourceDefinition') await awaitEstablished(objects)
-  }
-}
-
-async function awaitEstablished(objects: Objects, signal?: AbortSignal): Promise<void> {
-  const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${CRD_NAME}`
-  interface Definition {
-    readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
-  }
-  await until(
-    async () => {
-      const definition = await objects.read<Definition>(path)
-      return definition.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') || undefined
-    },
-    { what: `${CRD_NAME} to be served`, withinMs: 30_000, ...(signal === undefined ? {} : { signal }) },
-  )
 }
 
 async function awaitController(objects: Objects, note: (text: string) => void, signal: AbortSignal): Promise<void> {

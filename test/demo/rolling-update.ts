@@ -5,7 +5,7 @@ import { type KubeObject, pause, until } from './objects.ts'
 import { awaitRecord, type Recorded } from './records.ts'
 import { log } from './single-pod.ts'
 import type { Target } from './target.ts'
-import { belongsTo, type Check, exitsWith, leftBeforeSignal, outcomeIs } from './verdicts.ts'
+import { belongsTo, type Check, exitsWith, leftBeforeSignal, measured, outcomeIs, signalIs } from './verdicts.ts'
 
 const NAME = 'web'
 export const ROLLING_UPDATE = 'rolling update of 3 pods behind a Service, under traffic'
@@ -57,12 +57,13 @@ function deployment(namespace: string, image: string, revision: number): KubeObj
   }
 }
 
-export function rollingUpdateChecks(record: PodTermination): readonly Check[] {
+export function rollingUpdateChecks(record: PodTermination, agent: boolean): readonly Check[] {
   return [
     outcomeIs(record, 'Graceful'),
     exitsWith(record, 0),
     belongsTo(record, 'Deployment', NAME),
     leftBeforeSignal(record, NAME),
+    ...(agent ? [signalIs(record, 'Delivered'), measured(record, 'StopSignal', 'ContainerExited')] : []),
   ]
 }
 

@@ -29,7 +29,7 @@ export async function runAll(target: Target, screen: Screen, progress: Progress,
     const singles = EXPERIMENTS.map(async (experiment) => {
       const { number, title, name } = experiment
       const { record, object } = await runExperiment(target, experiment, say(number), stop)
-      const checks = experiment.check(record)
+      const checks = experiment.check(record, target.agent)
       say(number)('')
       screen.result(`${number}  ${title}`, record, checks, writeRecord(name, object))
       finish(
@@ -73,7 +73,7 @@ async function roll(
   const all: Check[] = []
   const traffic = await update.run(({ record, object }) => {
     count += 1
-    const checks = rollingUpdateChecks(record)
+    const checks = rollingUpdateChecks(record, target.agent)
     all.push(...checks)
     screen.result(`6  ${ROLLING_UPDATE}: old pod ${count} of 3`, record, checks, writeRecord(`6-rolling-update-${count}`, object))
   }, note)

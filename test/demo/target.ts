@@ -8,4 +8,6 @@ export interface Target {
   readonly image: string
   /** Where Gracewatch writes records that cannot stand in their pod's namespace. */
   readonly systemNamespace: string
+  /** An agent on every node measures how the pods end. */
+  readonly agent: boolean
 }

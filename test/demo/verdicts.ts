@@ -52,6 +52,8 @@ const MARK_WORDS: Partial<Record<MarkType, string>> = {
   PreStopStarted: "the hook's start",
   StopSignal: 'SIGTERM',
   Kill: 'SIGKILL',
+  PreStopFinished: "the hook's end",
+  ContainerExited: 'the exit',
 }
 
 /**
@@ -76,6 +78,42 @@ export function hookEndedWithin(record: PodTermination, after: number, late = 0.
   if (found === undefined) return check(false, 'the record bounds the end of the hook by nothing', wanted)
   const { low, high } = found
   return check(low <= after + late && high >= after, `the hook ended ${seconds(low)} to ${seconds(high)} after its start`, wanted)
+}
+
+/** The hook ended so long after its start, by the best estimate. */
+export function hookEnds(record: PodTermination, after: number, late = 0.6): Check {
+  const found = gap(record, 'PreStopStarted', 'PreStopFinished')
+  const wanted = seconds(after, 0)
+  if (found === undefined) return check(false, 'the end of the hook is missing', wanted)
+  return check(
+    found.best >= after - 0.1 && found.best <= after + late,
+    `the hook ended ${seconds(found.best, 2)} after its start`,
+    wanted,
+  )
+}
+
+/** What PID 1 did with the stop signal: only the kernel knows. */
+export function signalIs(record: PodTermination, wanted: 'Delivered' | 'Ignored'): Check {
+  const found = app(record)?.stopSignal?.result ?? 'missing'
+  return check(found === wanted, `SIGTERM ${found}`, wanted)
+}
+
+/** Wider than this nobody would call it measured. */
+const MEASURED_WITHIN_MS = 10
+
+/** The marks were measured in the kernel, and their bounds are as narrow as that is. */
+export function measured(record: PodTermination, ...types: MarkType[]): Check {
+  const marks = types.map((type) => ({ type, mark: markOf(record, type) }))
+  const widths = marks.map(
+    ({ mark }) => ((parseTime(mark?.latest ?? '') ?? NaN) - (parseTime(mark?.earliest ?? '') ?? NaN)) / 1000,
+  )
+  const wrong = marks.filter(
+    ({ mark }, index) => mark?.confidence !== 'Measured' || !((widths[index] ?? NaN) <= MEASURED_WITHIN_MS),
+  )
+  const names = (list: typeof marks) => list.map(({ type }) => MARK_WORDS[type] ?? type).join(', ')
+  return wrong.length === 0
+    ? { ok: true, words: `${names(marks)}: measured in the kernel, to ${Math.max(...widths).toFixed(1)} ms` }
+    : check(false, `${names(wrong)}: not measured`, `measured to ${MEASURED_WITHIN_MS} ms`)
 }
 
 export function finds(record: PodTermination, type: string, ...phrases: string[]): Check {

@@ -3,19 +3,25 @@ import { HELP, parseArguments, UsageError } from '../../demo/arguments.ts'
 
 describe('arguments of the demo', () => {
   it('uses its own cluster without any', () => {
-    expect(parseArguments([])).toEqual({ mode: 'embedded', keep: false })
+    expect(parseArguments([])).toEqual({ mode: 'embedded', keep: false, agent: true })
   })
 
   it('keeps its own cluster when asked to', () => {
-    expect(parseArguments(['--keep'])).toEqual({ mode: 'embedded', keep: true })
+    expect(parseArguments(['--keep'])).toEqual({ mode: 'embedded', keep: true, agent: true })
   })
 
   it('uses the cluster that a kubeconfig names', () => {
     expect(parseArguments(['--kubeconfig', 'a', '--context=b', '--image', 'c:1'])).toEqual({
       mode: 'named',
+      agent: true,
       cluster: { kubeconfig: 'a', context: 'b', image: 'c:1' },
     })
-    expect(parseArguments(['--kubeconfig=a'])).toEqual({ mode: 'named', cluster: { kubeconfig: 'a' } })
+    expect(parseArguments(['--kubeconfig=a'])).toEqual({ mode: 'named', agent: true, cluster: { kubeconfig: 'a' } })
+  })
+
+  it('does without the agent when asked to, in its own cluster and in a named one', () => {
+    expect(parseArguments(['--no-agent'])).toEqual({ mode: 'embedded', keep: false, agent: false })
+    expect(parseArguments(['--kubeconfig=a', '--no-agent'])).toMatchObject({ mode: 'named', agent: false })
   })
 
   it.each(['--help', '-h'])('prints its help on %s, whatever else is there', (word) => {
@@ -41,6 +47,7 @@ describe('arguments of the demo', () => {
 
   it('has a help that fits 100 columns and names every option', () => {
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
-    for (const option of ['--keep', '--kubeconfig', '--context', '--image', '--help']) expect(HELP).toContain(option)
+    for (const option of ['--keep', '--no-agent', '--kubeconfig', '--context', '--image', '--help'])
+      expect(HELP).toContain(option)
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Progress } from '../../cluster/progress.ts'
-import { limitedTo, readManifests } from '../../demo/manifests.ts'
+import { AGENT_MANIFESTS, limitedTo, readManifests } from '../../demo/manifests.ts'
 import { pause, until } from '../../demo/objects.ts'
 import { trafficWords } from '../../demo/rolling-update.ts'
 import { doingWords } from '../../demo/run.ts'
@@ -58,6 +58,23 @@ describe('the manifests in a named cluster', () => {
     expect(text).toContain('"image":"here:1"')
     expect(text).toContain('{"name":"GRACEWATCH_NAMESPACES","value":"demo-1"}')
     expect(text).toContain('"GRACEWATCH_POD_NAME"')
+  })
+})
+
+describe("the agent's manifests in a named cluster", () => {
+  it('have the policy before what it holds', () => {
+    const kinds = readManifests(AGENT_MANIFESTS).map(({ kind }) => kind)
+    expect(kinds.indexOf('ValidatingAdmissionPolicyBinding')).toBeLessThan(kinds.indexOf('ClusterRoleBinding'))
+    expect(kinds.at(-1)).toBe('DaemonSet')
+  })
+
+  it('run the named image and measure one namespace', () => {
+    const daemonSet = readManifests(AGENT_MANIFESTS).find(({ kind }) => kind === 'DaemonSet')
+    if (daemonSet === undefined) throw new Error('the manifests have no DaemonSet')
+    const text = JSON.stringify(limitedTo('demo-1', 'here:1', daemonSet, { GRACEWATCH_RECORDS_NAMESPACE: 'other' }))
+    expect(text).toContain('"image":"here:1"')
+    expect(text).toContain('{"name":"GRACEWATCH_NAMESPACES","value":"demo-1"}')
+    expect(text).toContain('{"name":"GRACEWATCH_RECORDS_NAMESPACE","value":"other"}')
   })
 })
 

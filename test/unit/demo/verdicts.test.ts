@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Mark, MarkType, PodTermination } from '../../../src/api/pod-termination.ts'
-import { formatTime, SECOND } from '../../../src/core/time.ts'
+import { formatTime, parseTime, SECOND } from '../../../src/core/time.ts'
 import { EXPERIMENTS } from '../../demo/experiments.ts'
 import { rollingUpdateChecks } from '../../demo/rolling-update.ts'
-import { finds, hookEndedWithin, killComes } from '../../demo/verdicts.ts'
+import { finds, hookEndedWithin, hookEnds, killComes, measured } from '../../demo/verdicts.ts'
 
 const START = Date.UTC(2026, 10, 24, 21, 31, 1) * 1000
 const at = (seconds: number) => formatTime(START + Math.round(seconds * SECOND))
@@ -40,10 +40,10 @@ const GRACEFUL: PodTermination = {
 }
 
 const with_ = (record: PodTermination, more: Partial<PodTermination>): PodTermination => ({ ...record, ...more })
-const wrong = (number: number, record: PodTermination) => {
+const wrong = (number: number, record: PodTermination, agent = false) => {
   const experiment = EXPERIMENTS.find((it) => it.number === number)
   if (experiment === undefined) throw new Error(`no experiment ${number}`)
-  return experiment.check(record).filter(({ ok }) => !ok)
+  return experiment.check(record, agent).filter(({ ok }) => !ok)
 }
 
 describe('the verdict on experiment 3', () => {
@@ -102,11 +102,68 @@ describe('the verdict on the others', () => {
   })
 
   it('wants of each old pod of the rolling update its Deployment, and that it left the Service first', () => {
-    expect(rollingUpdateChecks(GRACEFUL).every(({ ok }) => ok)).toBe(true)
+    expect(rollingUpdateChecks(GRACEFUL, false).every(({ ok }) => ok)).toBe(true)
     const late = with_(GRACEFUL, { endpoints: [{ service: 'web', readyAtStopSignal: 'True' }] })
-    expect(rollingUpdateChecks(late).filter(({ ok }) => !ok)).toHaveLength(1)
+    expect(rollingUpdateChecks(late, false).filter(({ ok }) => !ok)).toHaveLength(1)
     const bare = with_(GRACEFUL, { pod: { namespace: 'demo', name: 'web-1', uid: 'u' } })
-    expect(rollingUpdateChecks(bare).filter(({ ok }) => !ok)).toHaveLength(1)
+    expect(rollingUpdateChecks(bare, false).filter(({ ok }) => !ok)).toHaveLength(1)
+  })
+})
+
+describe('the verdicts where an agent measures', () => {
+  const seen = (record: PodTermination, more: Partial<PodTermination> = {}): PodTermination => ({
+    ...record,
+    containers: record.containers?.map((it) => ({ ...it, stopSignal: { name: 'SIGTERM', result: 'Delivered' as const } })),
+    timeline: [...(record.timeline ?? []), mark('ContainerExited', 17.3)].map((it) =>
+      it.mark === 'PreStopStarted'
+        ? it
+        : { ...it, confidence: 'Measured' as const, earliest: it.at, latest: formatTime((parseTime(it.at) ?? 0) + 60) },
+    ),
+    ...more,
+  })
+
+  it('want measured marks, a result of the signal, and no Unknown hook', () => {
+    expect(wrong(3, seen(OVERRUN), true)).toEqual([])
+    expect(wrong(3, OVERRUN, true).map(({ words }) => words)).toEqual([
+      'SIGTERM missing; it has to be Delivered',
+      'SIGTERM, SIGKILL, the exit: not measured; it has to be measured to 10 ms',
+    ])
+    const unknown = [{ name: 'app', role: 'Main' as const, preStop: { handler: 'Exec' as const, result: 'Unknown' as const } }]
+    expect(wrong(1, with_(OVERRUN, { containers: unknown }), true).map(({ words }) => words)).toContain(
+      'preStop Unknown; it has to be Overran or Succeeded',
+    )
+  })
+
+  it('take nothing for measured whose bounds are wide, or cannot be read', () => {
+    const at3 = (latest: string) => ({ ...mark('Kill', 3), confidence: 'Measured' as const, latest })
+    for (const latest of [at(3.011), 'never']) {
+      expect(measured(with_(OVERRUN, { timeline: [at3(latest)] }), 'Kill').ok).toBe(false)
+    }
+    expect(measured(with_(OVERRUN, { timeline: [at3(at(3.001))] }), 'Kill')).toEqual({
+      ok: true,
+      words: 'SIGKILL: measured in the kernel, to 1.0 ms',
+    })
+  })
+
+  it('want of experiment 4 the shell, the app and the remedy', () => {
+    const says = (message: string) => [
+      { type: 'StopSignalIgnored' as const, severity: 'Warning' as const, container: 'app', message },
+    ]
+    const record = (message: string) =>
+      seen(OVERRUN, {
+        containers: [{ name: 'app', role: 'Main', stopSignal: { name: 'SIGTERM', result: 'Ignored' } }],
+        findings: says(message),
+      })
+    expect(wrong(4, record('sh kept it from node: use exec'), true)).toEqual([])
+    expect(wrong(4, record('sh kept it from node'), true)).toHaveLength(1)
+    expect(wrong(4, OVERRUN, true).length).toBeGreaterThan(1)
+  })
+
+  it('want of experiment 2 the end of the hook itself', () => {
+    const record = (end: number) => with_(OVERRUN, { timeline: [mark('PreStopStarted', 0), mark('PreStopFinished', end)] })
+    expect(hookEnds(record(10.2), 10).ok).toBe(true)
+    expect(hookEnds(record(13.8), 10)).toEqual({ ok: false, words: 'the hook ended 13.80 s after its start; it has to be 10 s' })
+    expect(hookEnds(with_(OVERRUN, { timeline: [] }), 10).ok).toBe(false)
   })
 })
 
