@@ -229,4 +229,21 @@ export interface KernelFact {
   readonly kernel: KernelFacts
 }
 
-export type Fact = PodFact | AbsentFact | EventFact | EndpointFact | WorkloadFact | GapFact | ClockFact | NodeFact | KernelFact
+/** An agent ran on the pod's node, and had not said all by then: nothing, or not that every container had ended. */
+export interface AgentFact {
+  readonly type: 'Agent'
+  readonly arrivedAt: Micros
+  readonly node: string
+}
+
+export type Fact =
+  | PodFact
+  | AbsentFact
+  | EventFact
+  | EndpointFact
+  | WorkloadFact
+  | GapFact
+  | ClockFact
+  | NodeFact
+  | KernelFact
+  | AgentFact

@@ -73,8 +73,8 @@ export interface RecordClient {
   get(namespace: string, name: string): Promise<StoredPodTermination | undefined>
   /** In pages, so that the answer of one call stays small. A list that is overtaken by compaction starts again, without doubles. */
   list(options?: { namespace?: string; labelSelector?: string; fieldSelector?: string }): AsyncGenerator<StoredPodTermination>
-  /** False: it was gone already, or another object has its name now. */
-  delete(record: { namespace: string; name: string; uid: string }): Promise<boolean>
+  /** False: it was gone already, another object has its name now, or it is no longer the version that is named. */
+  delete(record: { namespace: string; name: string; uid: string; resourceVersion?: string }): Promise<boolean>
 }
 
 export function createRecordClient(options: RecordClientOptions): RecordClient {
@@ -104,9 +104,13 @@ export function createRecordClient(options: RecordClientOptions): RecordClient {
 
     list: (selection = {}) => list(http, selection),
 
-    async delete({ namespace, name, uid }) {
+    async delete({ namespace, name, uid, resourceVersion }) {
       try {
-        await write({ method: 'DELETE', path: recordPath(namespace, name), body: { preconditions: { uid } } })
+        await write({
+          method: 'DELETE',
+          path: recordPath(namespace, name),
+          body: { preconditions: resourceVersion === undefined ? { uid } : { uid, resourceVersion } },
+        })
         return true
       } catch (error) {
         if (error instanceof KubeError && (error.code === 'NotFound' || error.code === 'Conflict')) return false

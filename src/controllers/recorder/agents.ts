@@ -35,7 +35,8 @@ export class AgentNodes {
     this.#ready.delete(nodeName)
     this.#left.delete(nodeName)
     this.#left.set(nodeName, arrivedAt)
-    if (this.#left.size > MAX_LEFT) for (const oldest of this.#left.keys()) return void this.#left.delete(oldest)
+    const [oldest] = this.#left.keys()
+    if (this.#left.size > MAX_LEFT && oldest !== undefined) this.#left.delete(oldest)
   }
 
   /** Whether an agent was Ready there at some time from `since` on. */

@@ -76,6 +76,8 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
   const { records, recorder, pods, clock, log } = options
   let count = 0
   for await (const stored of records.list({ fieldSelector: 'state!=Complete' })) {
+    // Only an agent has written it: not a record that another run had begun (see begun.ts).
+    if (stored.state === undefined) continue
     const { uid } = stored.pod
     if (recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(stored.pod.namespace)) continue
     const object = closed(stored, clock.now(), mark, options.namespace)
@@ -92,8 +94,8 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
 }
 
 function closed(stored: StoredPodTermination, now: Micros, mark: Micros | undefined, own: string): RecordObject | undefined {
-  // Only what this version knows of is written back; the fields of others stay theirs.
-  const parsed = podTerminationSchema.safeParse(stored)
+  // Only what this version knows of is written back; the fields of others stay theirs, and so does the agent's.
+  const parsed = podTerminationSchema.safeParse({ ...stored, kernel: undefined })
   if (!parsed.success) return undefined
   const record = closeUnseen(parsed.data, now, mark)
   const elsewhere = stored.metadata.namespace !== stored.pod.namespace && stored.metadata.namespace === own

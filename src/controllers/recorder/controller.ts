@@ -17,6 +17,7 @@ import type { Log } from '../../kube/log.ts'
 import type { Controller } from '../../kube/operator.ts'
 import { Reflector } from '../../kube/reflector.ts'
 import type { Identified } from '../../kube/reflector-types.ts'
+import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
@@ -33,6 +34,7 @@ const MARK_MS = 2000
 const RETENTION_MS = 300_000
 const FIRST_RETENTION_MS = 20_000
 const WARNINGS_MS = 60_000
+const BEGUN_MS = 5000
 const CLOCK_MS = 240_000
 const CATCH_UP_RETRY_MS = 5000
 /** The API server is taken to deliver a change within this, as src/kube/horizon.ts has it. */
@@ -75,6 +77,7 @@ export class RecorderController implements Controller {
   readonly #records: RecordClient
   readonly #warnings: Warnings | undefined
   readonly #retention: Retention
+  readonly #begun: BegunRecords
   readonly #timers = new Set<NodeJS.Timeout>()
   #unobserve: (() => void) | undefined
   #stopping = false
@@ -158,16 +161,29 @@ export class RecorderController implements Controller {
     this.open = this.#reflector(`/apis/${GROUP}/${VERSION}/podterminations`, decodeTermination, {
       fieldSelector: 'state!=Complete',
       keep: 'none',
-      onChange: (change) => recorder.onRecord(change),
+      onChange: (change) => {
+        recorder.onRecord(change)
+        this.#begun.onRecord(change)
+      },
     })
     this.pods = this.#reflector('/api/v1/pods', decodePod, {
       onChange: (change) => recorder.onPod(change),
       onGap: (gap) => recorder.onGap('Pod', gap),
     })
+    this.#begun = new BegunRecords({
+      recorder,
+      records: this.#records,
+      pods: this.pods,
+      clock,
+      log,
+      excludeNamespaces: settings.excludeNamespaces,
+      deletesPerSecond: settings.writesPerSecond,
+    })
   }
 
   get stats() {
-    return this.#recorder.stats
+    const { size: open, deleted, recorded } = this.#begun
+    return { ...this.#recorder.stats, begunByAgents: { open, deleted, recorded } }
   }
 
   /** Resolves when the caches are complete and this replica takes part in the election. */
@@ -189,6 +205,7 @@ export class RecorderController implements Controller {
     this.#every(CLOCK_MS, () => this.#sampleClock())
     this.#every(WARNINGS_MS, () => this.#leading() && this.#warnings?.flush())
     this.#every(MARK_MS, () => this.#mark())
+    this.#every(BEGUN_MS, () => this.#begun.sweep(() => this.#leading() && this.#caughtUp))
     this.#every(RETENTION_MS, () => this.#retain())
     this.#once(FIRST_RETENTION_MS, () => this.#retain())
   }
@@ -205,7 +222,7 @@ export class RecorderController implements Controller {
     await this.elector.stop()
     await this.#recorder.stop()
     this.#unobserve?.()
-    this.#options.log.info(this.#recorder.stats, 'recorder stopped')
+    this.#options.log.info(this.stats, 'recorder stopped')
   }
 
   #reflector<T extends Identified>(
@@ -227,6 +244,7 @@ export class RecorderController implements Controller {
     const term = ++this.#term
     const stated = parseTime(this.elector.annotations[HIGH_WATER_MARK])
     const mark = stated === undefined ? undefined : stated - (this.#recorder.apiClock.get(clock.now())?.latest ?? 0)
+    this.#begun.lead(stated)
     log.info({ highWaterMark: stated === undefined ? null : formatTime(stated) }, 'leading')
     let failures = 0
     const attempt = async () => {

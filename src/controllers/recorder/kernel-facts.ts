@@ -37,12 +37,11 @@ export class KernelReader {
     return undefined
   }
 
-  /** True where the facts are of the node that the pod ran on by its own object: any agent may write a record of any pod first. */
-  fits({ node }: KernelFacts, uid: string, podNode: string | undefined): boolean {
-    if (podNode === undefined || podNode === node) return true
+  /** Any agent may be the first to write a record of a pod; the core believes that of the pod's own node alone. */
+  check({ node }: KernelFacts, uid: string, podNode: string | undefined): void {
+    if (podNode === undefined || podNode === node) return
     this.#foreign++
     const level = this.#foreign <= MAX_WARNINGS ? 'warn' : 'debug'
-    this.#log[level]({ uid, node, podNode }, 'an agent of another node has written of this pod: what it says is left out')
-    return false
+    this.#log[level]({ uid, node, podNode }, 'an agent of another node has written of this pod: what it says is not believed')
   }
 }

@@ -43,11 +43,16 @@ const SETTLE: Micros = 250 * MILLISECOND
 const AGENT_WAIT: Micros = SECOND
 /** How long later facts are waited for: a force-deleted pod's kubelet still has its grace period to go. */
 const LINGER: Micros = 20 * SECOND
+/** An agent still sees containers run: its facts are looked for again and again, at ever longer intervals, up to this long. */
+const MAX_LINGER: Micros = 320 * SECOND
 /** A standby keeps what the leader should have written until a new leader surely had its turn. */
 const STANDBY_KEEP: Micros = 120 * SECOND
 /** What may still be written when the process stops. */
 const FINISH_MS = 2000
 const MAX_TRACKERS = 200_000
+/** What an agent writes of a pod whose termination has been dealt with is known for that for this long. */
+const KEEP_DECIDED: Micros = 900 * SECOND
+const MAX_DECIDED = 20_000
 
 export interface RecorderSettings {
   readonly namespaces: readonly string[]
@@ -103,6 +108,8 @@ export class Recorder {
   readonly #writer: RecordWriter
   readonly #agents: AgentNodes
   readonly #kernel: KernelReader
+  /** UIDs of pods whose record has been completed, or that get none, and since when; the oldest first. */
+  readonly #decided = new Map<string, Micros>()
   #finishing = false
   #droppedFacts = 0
   #droppedTrackers = 0
@@ -144,11 +151,17 @@ export class Recorder {
     return this.#trackers.has(uid)
   }
 
+  /** True where the termination has been recorded, or left out, a while ago: a record of it that an agent begins now is one too many. */
+  decided(uid: string): boolean {
+    const at = this.#decided.get(uid)
+    return at !== undefined && this.#options.clock.now() - at < KEEP_DECIDED
+  }
+
   /** Terminations that no record speaks of yet began no earlier than this: where a successor has to take up. */
   watchedUntil(): Micros {
     let earliest = this.#options.clock.now() - SECOND
     for (const tracker of this.#trackers.values()) {
-      if (tracker.written === undefined && !tracker.closed) earliest = Math.min(earliest, tracker.since)
+      if (tracker.written === undefined && !tracker.closed && !tracker.leftOut) earliest = Math.min(earliest, tracker.since)
     }
     return earliest
   }
@@ -310,7 +323,8 @@ export class Recorder {
 
   /** Our own writes come back with the same facts, which are no news. */
   #measured(tracker: Tracker, fact: KernelFact): void {
-    if (!this.#kernel.fits(fact.kernel, tracker.uid, tracker.pod?.nodeName) || !tracker.measured(fact)) return
+    if (!tracker.measured(fact)) return
+    this.#kernel.check(fact.kernel, tracker.uid, tracker.pod?.nodeName)
     if (tracker.completedAt !== undefined) tracker.changed = true
     else if (tracker.overAt !== undefined)
       this.#queue.add(tracker.uid, { delayMs: Math.max(0, (tracker.overAt + SETTLE - this.#options.clock.now()) / MILLISECOND) })
@@ -318,8 +332,10 @@ export class Recorder {
 
   /** The agent of the pod's node has not said all yet, and has to: some container ran. */
   #awaitsAgent(tracker: Tracker, record: PodTermination): boolean {
-    if (tracker.kernel?.kernel.complete === true || record.outcome === 'NeverStarted') return false
-    return this.#agents.has(tracker.pod?.nodeName, tracker.since)
+    const node = tracker.pod?.nodeName
+    const kernel = tracker.kernel?.kernel
+    if ((kernel?.complete === true && kernel.node === node) || record.outcome === 'NeverStarted') return false
+    return this.#agents.has(node, tracker.since)
   }
 
   #factsOf(tracker: Tracker, known: readonly ClockFact[]): Fact[] {
@@ -345,14 +361,17 @@ export class Recorder {
       if (!this.#finishing) this.#queue.add(uid, { delayMs: Math.max(1, (at - clock.now()) / MILLISECOND) })
     }
     if (tracker.completedAt !== undefined && leadership.isLeader()) {
-      if (now < tracker.completedAt + LINGER && !this.#finishing) return later(tracker.completedAt + LINGER)
-      if (!tracker.changed || tracker.closed) return this.#drop(tracker)
+      if (now < tracker.lingersTo && !this.#finishing) return later(tracker.lingersTo)
+      if (tracker.closed) return this.#drop(tracker)
+      if (tracker.agentOwes) await this.#askAgent(tracker)
+      if (!tracker.changed) return this.#lingerOn(tracker, later)
     }
 
     if (tracker.pod !== undefined && !workloads.settled(tracker.pod)) await workloads.resolve(tracker.pod)
     const clocks = tracker.clocks ?? this.#clocks(tracker.pod?.nodeName, now)
     const record = assemble(this.#factsOf(tracker, clocks), now)
     if (record === undefined || (isPlainCompletion(record) && !settings.recordCompletions)) {
+      if (record !== undefined) this.#decide(tracker)
       this.#drop(tracker)
       return
     }
@@ -368,7 +387,12 @@ export class Recorder {
       const settledAt = (tracker.overAt ?? 0) + SETTLE
       if (now < settledAt && !this.#finishing) return later(settledAt)
       const agentBy = (tracker.overAt ?? 0) + AGENT_WAIT
-      if (now < agentBy && !this.#finishing && this.#awaitsAgent(tracker, record)) return later(agentBy)
+      if (this.#awaitsAgent(tracker, record)) {
+        if (now < agentBy && !this.#finishing) return later(agentBy)
+        this.#oweAgent(tracker, now)
+        await this.#complete(tracker, assemble(this.#factsOf(tracker, clocks), now) ?? record, clocks, later)
+        return
+      }
       await this.#complete(tracker, record, clocks, later)
       return
     }
@@ -412,18 +436,73 @@ export class Recorder {
     later: (at: Micros) => void,
   ): Promise<void> {
     if (tracker.completedAt !== undefined) {
-      if (digestOf(record) !== tracker.written?.digest) await this.#writer.write(tracker, record)
-      return this.#drop(tracker)
+      await this.#amend(tracker, record)
+      return this.#lingerOn(tracker, later)
     }
     if (this.#writer.holdsBack(tracker, record)) return later(tracker.notBefore)
     // A record that was begun is completed, also where one that is begun now would not be kept.
     if (!this.#kept(record) && tracker.mayExist) await this.#writer.find(tracker, record)
-    if (!this.#kept(record) && !tracker.stands) tracker.closed = true
-    if (!tracker.closed && !(await this.#writer.write(tracker, record)) && !tracker.closed) return later(tracker.notBefore)
+    tracker.leftOut = !this.#kept(record) && !tracker.stands && !tracker.closed
+    if (!tracker.leftOut && !tracker.closed && !(await this.#writer.write(tracker, record)) && !tracker.closed)
+      return later(tracker.notBefore)
     tracker.completedAt = this.#options.clock.now()
     tracker.clocks = clocks
+    tracker.lingersTo = tracker.completedAt + LINGER
+    if (tracker.leftOut || tracker.stands) this.#decide(tracker)
+    if (!tracker.leftOut) await this.#tell(tracker, record)
+    later(tracker.lingersTo)
+  }
+
+  /** Facts that came after Complete. */
+  async #amend(tracker: Tracker, record: PodTermination): Promise<void> {
+    tracker.changed = false
+    if ((tracker.leftOut && !this.#kept(record)) || digestOf(record) === tracker.written?.digest) return
+    try {
+      if (!(await this.#writer.write(tracker, record))) return
+    } catch (error) {
+      tracker.changed = true
+      throw error
+    }
+    tracker.leftOut = false
     await this.#tell(tracker, record)
-    later(tracker.completedAt + LINGER)
+  }
+
+  /** The end of a termination, unless its agent has more to say: containers of a pod deleted by force run on for a while. */
+  #lingerOn(tracker: Tracker, later: (at: Micros) => void): void {
+    const now = this.#options.clock.now()
+    const completedAt = tracker.completedAt ?? now
+    const runs = tracker.agentOwes && tracker.kernel?.kernel.complete === false
+    if (!runs || this.#finishing || now - completedAt >= MAX_LINGER) this.#drop(tracker)
+    else {
+      tracker.lingersTo = now + Math.max(LINGER, now - completedAt)
+      later(tracker.lingersTo)
+    }
+  }
+
+  #decide(tracker: Tracker): void {
+    this.#decided.delete(tracker.uid)
+    this.#decided.set(tracker.uid, this.#options.clock.now())
+    const [oldest] = this.#decided.keys()
+    if (this.#decided.size > MAX_DECIDED && oldest !== undefined) this.#decided.delete(oldest)
+  }
+
+  /** The record says that something of the agent is missing, until it comes. */
+  #oweAgent(tracker: Tracker, now: Micros): void {
+    const node = tracker.pod?.nodeName
+    if (tracker.agentOwes || node === undefined) return
+    tracker.agentOwes = true
+    tracker.add({ type: 'Agent', arrivedAt: now, node })
+  }
+
+  /** Looks for what the agent has added to the record since it was Complete: the watch shows no such record. */
+  async #askAgent(tracker: Tracker): Promise<void> {
+    const { clock } = this.#options
+    const { namespace, name, uid } = tracker.pod ?? {}
+    if (namespace === undefined || name === undefined || uid === undefined || !tracker.stands) return
+    const stored = await this.#writer.read(tracker, { pod: { namespace, name, uid } })
+    if (stored?.kernel === undefined || stored.pod.uid !== tracker.uid) return
+    const fact = this.#kernel.read(stored.kernel, `${stored.metadata.namespace}/${stored.metadata.name}`, clock.now())
+    if (fact !== undefined) this.#measured(tracker, fact)
   }
 
   async #tell(tracker: Tracker, record: PodTermination): Promise<void> {

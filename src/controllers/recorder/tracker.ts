@@ -23,7 +23,7 @@ export class Tracker {
   /** What an agent has measured so far; stands among the facts. */
   kernel: KernelFact | undefined
   written: WrittenState | undefined
-  /** A record of it stands in the API, whoever wrote it. */
+  /** A record of it with a state stands in the API, whoever wrote it. */
   stands = false
   nodeAsked = false
   /** Of which warnings Kubernetes Events have told. */
@@ -34,6 +34,10 @@ export class Tracker {
   clocks: readonly ClockFact[] | undefined
   /** When Complete was first written. */
   completedAt: Micros | undefined
+  /** When it is looked at next after that. */
+  lingersTo: Micros = 0
+  /** The node's agent had not said all when Complete was written. */
+  agentOwes = false
   /** Facts have come since then. */
   changed = false
   /** A record of this pod may be there that another leader or an earlier run wrote. */
@@ -46,7 +50,9 @@ export class Tracker {
   /** The record stands in Gracewatch's own namespace. */
   elsewhere = false
   fullName = false
-  /** Nothing more is to be written: refused for good, or left out by the settings. */
+  /** The settings do not keep it, by what was known when it was over. */
+  leftOut = false
+  /** Nothing more is to be written: refused for good, or another's matter. */
   closed = false
   warned = false
   dropped = 0

@@ -91,7 +91,8 @@ export class RecordWriter {
     const found = await this.#stored(tracker, record)
     tracker.mayExist = false
     if (found !== undefined) {
-      tracker.stands = true
+      // Without a state it is what an agent has begun.
+      tracker.stands = found.state !== undefined
       tracker.written = { state: found.state, digest: '' }
       // Whoever completed it saw more than we did.
       if (found.state === 'Complete') tracker.closed = true
@@ -99,6 +100,12 @@ export class RecordWriter {
       // It was written once, and somebody has deleted it.
       tracker.closed = true
     }
+  }
+
+  /** The record as it stands where it was written last. */
+  read(tracker: Tracker, record: PodTermination): Promise<StoredPodTermination | undefined> {
+    const { metadata } = recordObject(record, this.#place(tracker))
+    return this.#options.records.get(metadata.namespace, metadata.name)
   }
 
   async #stored(tracker: Tracker, record: PodTermination): Promise<StoredPodTermination | undefined> {
