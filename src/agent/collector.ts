@@ -67,10 +67,11 @@ const SAME_FLOOD: Micros = 1_000_000
 const LOOK_AGAIN: Micros = 2_000_000
 const MAX_MALFORMED_SHOWN = 5
 const MAX_ENDS = 64
-const MAX_THREAD_ENDS = 256
+const MAX_THREAD_ENDS = 4096
 const SI_KERNEL = 128
 /** Who waits for containers and for the runtime's commands, by the names that the trace's filter has. */
 const RUNTIME_PARENT = /^(containerd-shim|conmon|crio)/
+const RUNTIME_DAEMON = /^crio/
 /** From the signal that a command of the runtime sends to its own end. */
 const COMMAND_TAKES: Micros = 1_000_000
 /** From when the kernel hides the cgroup of a process that is ending to when its parent is told. */
@@ -278,17 +279,16 @@ export class Collector {
     const how = endOf(line.code)
     if (how === undefined) return
     const known = processes.known(line.sender.pid)
-    const shim = line.target.pid
-    const name = line.sender.comm ?? this.#nameAtEnd(line)
-    const named = name === undefined ? line : { ...line, sender: { ...line.sender, comm: name } }
-    if (known === undefined) this.#senderEnded(named)
+    const shim = processes.shimOf(line.target.pid)
+    const name = this.#nameAtEnd(line) ?? line.sender.comm
+    if (known === undefined) this.#senderEnded(line, shim)
     if (known !== undefined && known.part !== 'Below' && known.parent === shim) {
       this.#ended(known, line.mono, line.mono, how)
       return
     }
     if (known !== undefined || (!processes.isShim(shim) && !RUNTIME_PARENT.test(line.target.comm))) return
     if (name !== undefined && isRuntimeName(name)) {
-      this.#commandEnded(named)
+      this.#commandEnded(line, shim)
       processes.lookBelow(shim)
       return
     }
@@ -303,7 +303,7 @@ export class Collector {
   /** A thread of a command of the runtime: it may be one that has sent a signal, and that the trace had no name of. */
   #threadEnded(line: ThreadExitLine): void {
     for (const { sender, mono } of this.#senders) {
-      if (sender.pid === line.pid && sender.comm === undefined && line.mono >= mono) sender.comm = line.comm
+      if (sender.pid === line.pid && line.mono >= mono && line.mono - mono < COMMAND_TAKES) sender.comm = line.comm
     }
     // Anew, so that it is the youngest.
     this.#threadEnds.delete(line.pid)
@@ -329,46 +329,48 @@ export class Collector {
   }
 
   /** A program that sent a signal has ended, and its parent was told: it was where its parent is. */
-  #senderEnded(line: SignalLine): void {
+  #senderEnded(line: SignalLine, parent: number): void {
     const isIt = ({ sender, mono, goneBy }: GoneSender) =>
       sender.pid === line.sender.pid && line.mono >= mono && line.mono <= goneBy + ENDING_TAKES
     const mine = this.#senders.filter(isIt)
     if (mine.length === 0) return
     this.#senders = this.#senders.filter((gone) => !isIt(gone))
     for (const { sender, container } of mine) {
-      sender.origin = this.#originByParent(line, sender, container)
+      sender.origin = this.#originByParent(line, parent, container)
       this.#changed(container)
     }
   }
 
-  #originByParent({ sender: { comm }, target }: SignalLine, sender: Sender, container: ContainerEntry): Sender['origin'] {
+  #originByParent(line: SignalLine, parent: number, container: ContainerEntry): Sender['origin'] {
     const { processes } = this.#options
-    const parent = processes.find(target.pid)
-    if (typeof parent === 'object') return originOf(parent.container, container)
-    const command = [sender.comm, comm].find((name) => name !== undefined && isRuntimeCommand(name))
-    if (command !== undefined) return 'Runtime'
-    if (processes.isShim(target.pid)) {
+    const found = processes.find(parent)
+    if (typeof found === 'object') return originOf(found.container, container)
+    const name = this.#nameAtEnd(line)
+    if (name !== undefined && isRuntimeCommand(name)) return 'Runtime'
+    if (processes.isShim(parent)) {
       // A child of a shim is in a container of its pod: in this one, if it could name its process by an id of its namespace.
-      const pod = processes.podOfShim(target.pid)
+      const pod = processes.podOfShim(parent)
       if (pod === container.podUid) return processes.ownsNamespace(container) ? 'Container' : 'Unknown'
       return pod === undefined ? 'Unknown' : 'OtherPod'
     }
     // A child of the runtime is in a container, or is going to be.
-    return parent === 'Host' && !isRuntimeName(target.comm) ? 'Node' : 'Unknown'
+    return found === 'Host' && !isRuntimeName(line.target.comm) ? 'Node' : 'Unknown'
   }
 
   /**
-   * A command of the runtime has ended. It was the one that sent a signal a moment ago, if that came under its name: the threads of runc
-   * are many, so their ids tell nothing; the others have one.
+   * A command of the runtime has ended. It was the one that sent a signal a moment ago, if a thread that has ended under its name since did:
+   * the threads of runc are many, so which of them the shim is told by says nothing; the others have one.
    */
-  #commandEnded({ mono, target, sender: ended }: SignalLine): void {
+  #commandEnded(line: SignalLine, shim: number): void {
     if (this.#senders.length === 0) return
-    const mine = (container: ContainerEntry) => container.shim === target.pid || !this.#options.processes.isShim(target.pid)
+    // CRI-O has its own commands for signals; conmon and the shims have those of their containers.
+    const daemon = RUNTIME_DAEMON.test(line.target.comm) && this.#options.processes.find(shim) === 'Host'
+    const ended = this.#nameAtEnd(line)
     this.#senders = this.#senders.filter(({ sender, container, mono: sent }) => {
-      if (mono - sent > COMMAND_TAKES) return false
-      if (!mine(container) || sender.comm === undefined || sender.comm !== ended.comm || !isRuntimeCommand(sender.comm))
-        return true
-      if (sender.comm !== 'runc' && sender.pid !== ended.pid) return true
+      if (line.mono - sent > COMMAND_TAKES) return false
+      const end = this.#threadEnds.get(sender.pid)
+      const isIt = end !== undefined && end.mono >= sent && end.comm === ended && isRuntimeCommand(end.comm)
+      if (!isIt || (container.shim !== shim && !daemon) || (ended !== 'runc' && sender.pid !== line.sender.pid)) return true
       sender.origin = 'Runtime'
       this.#changed(container)
       return false
@@ -398,8 +400,8 @@ export class Collector {
       return { pid, comm: proc.comm(pid) ?? comm ?? known.comm, origin, ...(origin === 'Container' ? { part: known.part } : {}) }
     }
     if (known === 'Host') {
-      // The name in the trace may be the one from before the program was started, or missing; this one is not.
-      const name = proc.comm(pid) ?? comm
+      // The name in the trace can be one from before the program was started, or of another process that had the id; this one is not.
+      const name = proc.comm(pid)
       if (name !== undefined) return { pid, comm: name, origin: isRuntimeName(name) ? 'Runtime' : 'Node' }
     }
     const sender: Sender = { pid, ...named, origin: 'Unknown' }

@@ -28,9 +28,9 @@ export interface ContainerEntry {
   readonly podUid: string
   readonly runtime?: RuntimeName
   /** The pause process of its pod, which no status names. */
-  readonly sandbox: boolean
-  /** The shim, conmon, or what else its process is a child of. */
-  readonly shim: number
+  sandbox: boolean
+  /** The shim, conmon, or what else its process is a child of; 0 while only processes below it are known. */
+  shim: number
   pidNamespace: PidNamespace
   first?: Known
   /** Its process has ended, or is known to be gone. */
@@ -161,6 +161,13 @@ export class Processes {
     return this.#shims.has(pid)
   }
 
+  /** The shim that this is, or is a thread of: the kernel tells the thread that has started a process of its end. Else the id itself. */
+  shimOf(pid: number): number {
+    if (this.#shims.has(pid)) return pid
+    const tgid = this.#proc.status(pid)?.tgid
+    return tgid !== undefined && this.#shims.has(tgid) ? tgid : pid
+  }
+
   /** A runtime's helper has ended and its shim was told: perhaps the shim has a new child. */
   lookBelow(shim: number): void {
     const before = this.#shims.get(shim) ?? 0
@@ -181,7 +188,9 @@ export class Processes {
     for (const known of this.#known.values()) {
       if (known.part !== 'First' && known.part !== 'Exec') continue
       const stat = this.#proc.stat(known.pid)
-      if (stat !== undefined && stat.startTicks === known.startTicks && !isDead(stat.state)) known.aliveAt = now
+      const there = stat !== undefined && stat.startTicks === known.startTicks
+      // A main thread that has ended alone waits for the others: the process has not.
+      if (there && (!isDead(stat.state) || this.#proc.threads(known.pid).length > 1)) known.aliveAt = now
       else gone.push(known)
     }
     return gone
@@ -368,6 +377,8 @@ export class Processes {
   #setFirst(container: ContainerEntry, first: Known, nsPids: readonly number[]): void {
     const before = container.first
     container.first = first
+    if (container.shim === 0) container.sandbox = this.#isSandbox(first.parent, container.id)
+    container.shim = first.parent
     container.pidNamespace = nsPids.length === 1 ? 'Node' : nsPids.at(-1) === 1 ? 'Container' : 'Pod'
     if (before !== undefined && before.pid !== first.pid) this.#known.set(before.pid, { ...before, part: 'Exec' })
     this.#noteThreads(first)

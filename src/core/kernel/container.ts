@@ -196,7 +196,12 @@ function dispositionAt(facts: Facts, evidence: ContainerEvidence, stop: SignalFa
     return keeps(found) || (found === 'Default' && !namespaceInit(evidence))
   }
   const dispositions = looksAround(facts, stop.mono).map(({ signals }) => dispositionOf(signals, stop.number, stop.result === 1))
-  return dispositions.find(possible) ?? 'Unknown'
+  const found = dispositions.find(possible)
+  if (found !== undefined) return found
+  // While a program waits for a signal in sigtimedwait(2), as tini does, /proc shows that signal as not blocked (kernel/signal.c,
+  // do_sigtimedwait); that the kernel kept it for a PID 1 without a handler says that it was.
+  const waiting = stop.result === 0 && namespaceInit(evidence) && dispositions.length > 0
+  return waiting && dispositions.every((one) => one === 'Default') ? 'Blocked' : 'Unknown'
 }
 
 const overlaps = (gap: TraceGap, from: Micros, to: Micros) => gap.to >= from && (gap.from ?? 0) <= to
