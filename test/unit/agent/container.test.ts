@@ -92,7 +92,13 @@ describe('the stop signal', () => {
       'Delivered',
       'Handler',
     ],
-    ['delivered, and no look can be true', [look(1, [first()]), signal(5, 15)], 'Delivered', 'Unknown'],
+    [
+      'delivered, to a program that waits for it',
+      [look(1, [first()]), signal(5, 15), look(6, [first()])],
+      'Delivered',
+      'Blocked',
+    ],
+    ['delivered, and no look can be true', [look(1, [first(ignores(15))]), signal(5, 15)], 'Delivered', 'Unknown'],
   ] as const)('%s', (_, facts, result, disposition) => {
     const found = summary(facts)
     expect(found.stopSignal?.result).toBe(result)
