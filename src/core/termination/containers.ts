@@ -5,15 +5,18 @@
  * sidecar's wait, then StopContainer with what is left of the grace period in whole seconds spent, never less than 2 s. So
  * SIGKILL comes no earlier than Killing + grace, and at least 2 s after the stop signal.
  */
+import type { KernelContainer } from '../../api/kernel.ts'
 import type { ContainerEnd, MarkType, Outcome } from '../../api/pod-termination.ts'
 import type { Confidence, Source } from '../evidence.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
 import { type Interval, interval } from './clocks.ts'
 import type { ContainerHistory } from './history.ts'
+import { asMeasured, type Measured } from './measured.ts'
 import {
   type ContainerContext,
   hookOf,
   MINIMUM_STOP,
+  measuredHook,
   overranByReport,
   ranOutOfGrace,
   runOf,
@@ -34,6 +37,7 @@ export interface ContainerMark extends Interval {
   readonly mark: MarkType
   readonly source: Source
   readonly confidence: Confidence
+  readonly message?: string
 }
 
 export interface ContainerResult {
@@ -43,6 +47,8 @@ export interface ContainerResult {
   readonly stop: Interval | undefined
   /** It may have got its stop signal, and not before this. */
   readonly stopNotBefore: Micros | undefined
+  /** It ran when the termination began, so others wait for its end. */
+  readonly running: boolean
   /** The stop signal follows from the Killing Event by time alone: no hook that ends by itself, no wait for other containers. */
   readonly stopDirect: boolean
   readonly kill: Interval | undefined
@@ -53,6 +59,7 @@ export interface ContainerResult {
   readonly missing: string | undefined
   /** How long after its start the kubelet reported the hook as failed, by the best estimates. */
   readonly preStopFailedAfter: Micros | undefined
+  readonly measured: Measured | undefined
 }
 
 /** Numbers of the signals that images use as STOPSIGNAL, for 128 + n. */
@@ -85,23 +92,70 @@ function reportedExit(container: ContainerHistory, context: ContainerContext): I
   )
 }
 
-function outcomeOf(container: ContainerHistory, forced: boolean, signalled: 'Yes' | 'No' | 'Maybe'): Outcome {
+/** What is known of how it ended, besides its status. */
+interface Verdict {
+  /** The runtime's SIGKILL, for the grace period was over. */
+  readonly forced: boolean
+  readonly signalled: 'Yes' | 'No' | 'Maybe'
+}
+
+/** Who ended the container process with SIGKILL; undefined where the kernel saw no such signal, or was not looked at. */
+const killerOf = (measured: Measured | undefined): 'Runtime' | 'OOM' | 'Other' | 'Unknown' | undefined => {
+  const by = measured?.kill === undefined ? undefined : measured.facts.kill?.by
+  return by === undefined || by === 'Runtime' || by === 'OOM' || by === 'Unknown' ? by : 'Other'
+}
+
+function outcomeOf(container: ContainerHistory, measured: Measured | undefined, { forced, signalled }: Verdict): Outcome {
   const { status, started, neverRan } = container
   const ended = status?.terminated ?? (status?.waiting !== undefined ? status.lastTerminated : undefined)
   // The kubelet writes the same of a container that it lost and of one that it never started.
   if (!started) return neverRan ? 'NeverStarted' : 'Unknown'
-  if (ended === undefined || ended.reason === 'ContainerStatusUnknown') return 'Lost'
-  if (ended.exitCode === 255 && ended.reason === 'Unknown') return 'Lost'
   if (forced) return 'ForcedKill'
+  const killer = killerOf(measured)
+  if (killer !== undefined && signalled !== 'Yes') return killer === 'OOM' ? 'OOMKilled' : 'Killed'
+  if (
+    ended === undefined ||
+    ended.reason === 'ContainerStatusUnknown' ||
+    (ended.exitCode === 255 && ended.reason === 'Unknown')
+  ) {
+    return unreported(measured)
+  }
   if (ended.exitCode === 0) return 'Graceful'
   if (signalled !== 'No') return signalled === 'Yes' ? 'Signalled' : 'Unknown'
   if (ended.reason === 'OOMKilled') return 'OOMKilled'
   // SIGKILL from somewhere, or a program that exits 137: only the kernel can tell.
-  if (ended.exitCode === 137) return 'Unknown'
+  if (ended.exitCode === 137 && measured?.facts.exit?.how !== 'Exited') return 'Unknown'
   return 'Failed'
 }
 
-export function endOfContainer(container: ContainerHistory, context: ContainerContext): ContainerResult {
+/** The kernel saw how it ended where nobody reported its exit code. */
+function unreported(measured: Measured | undefined): Outcome {
+  const how = measured?.exit === undefined ? undefined : measured.facts.exit?.how
+  if (how === undefined || how === 'Unknown') return 'Lost'
+  if (how === 'Dumped') return 'Failed'
+  const { stopSignal, process } = measured?.facts ?? {}
+  const byStop = measured?.stop !== undefined && stopSignal?.result === 'Delivered' && process?.disposition === 'Default'
+  return how === 'Killed' && byStop ? 'Signalled' : 'Unknown'
+}
+
+/**
+ * Whether SIGKILL came because the grace period was over. The kernel names the sender, and the runtime sends it after the stop signal,
+ * or in place of one to take a whole sandbox down; without the kernel, or where it did not see the sender, time has to tell.
+ */
+function isForced(measured: Measured | undefined, signalName: string, byTime: () => boolean, noSignal: boolean): boolean {
+  const killer = killerOf(measured)
+  if (killer === 'OOM' || killer === 'Other') return false
+  if (killer === 'Runtime') return signalName !== 'SIGKILL' && (measured?.stop !== undefined || (!noSignal && byTime()))
+  if (measured?.exit !== undefined && measured.facts.exit?.how !== 'Unknown' && killer === undefined) {
+    // It ended itself, or by a signal other than SIGKILL as far as that was seen.
+    if (measured.facts.exit?.how === 'Exited') return false
+  }
+  return byTime()
+}
+
+export function endOfContainer(given: ContainerHistory, context: ContainerContext): ContainerResult {
+  const { measured } = context
+  const container = asMeasured(given, measured, context.notBefore, context.startBy)
   const { spec, status } = container
   const marks: ContainerMark[] = []
   const terminated = status?.terminated
@@ -109,7 +163,7 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const killings = runsOf(seen, context)
   const killing = killings[0]
   const preStopFailedAt = context.events.preStopFailures(spec.name).at(-1)
-  const raw = reportedExit(container, context)
+  const raw = measured?.exit ?? reportedExit(container, context)
   const running =
     context.stopped &&
     container.started &&
@@ -120,14 +174,21 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const known = terminated !== undefined && terminated.reason !== 'ContainerStatusUnknown'
   /** Ending by itself with 0 in just that second is not what such a container does. */
   const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
-  const signalName = status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
-  const stopCode = 128 + (SIGNALS[signalName] ?? 15)
+  const sent = measured?.stop === undefined ? undefined : measured.facts.stopSignal
+  const signalName = sent?.name ?? status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
+  const stopCode = 128 + (sent?.number ?? SIGNALS[signalName] ?? 15)
+  /** None was sent to it: it ended before its turn came. */
+  const noSignal = measured !== undefined && measured.stop === undefined && measured.whole(context.notBefore)
   const overran = spec.preStop !== undefined && overranByReport(killings, preStopFailedAt, context)
-  const forced = running && known && code === 137 && ranOutOfGrace(container, raw, killings, overran, context)
-  const signalCode = running && known && code === stopCode && !forced
+  const byTime = () => known && code === 137 && ranOutOfGrace(container, raw, killings, overran, context)
+  const forced = running && isForced(measured, signalName, byTime, noSignal)
+  const signalCode = running && known && code === stopCode && !forced && !unexplained(measured, noSignal)
   const plausible = signalCode || (code === 0 && alwaysRuns)
-  const ofHook = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
-  const hook = turnOf(container, ofHook, killings, context)
+  const ruled = hookOf(container, killings, raw, forced, preStopFailedAt, plausible, context)
+  const once = killings.length === 1 ? killing : undefined
+  const ofHook =
+    measured === undefined ? ruled : measuredHook(container, ruled, once, preStopFailedAt !== undefined, measured, context)
+  const hook = measured?.stop === undefined ? turnOf(container, ofHook, killings, context) : ofHook
   const { stopNotBefore } = hook
   // The kubelet goes through a sleep hook and a sidecar's wait also where the container has ended meanwhile.
   const waited = spec.role === 'Sidecar' || spec.preStop?.handler === 'Sleep' ? hook.stopBy : Number.NEGATIVE_INFINITY
@@ -137,11 +198,12 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   const after = killing !== undefined || raw === undefined || raw.latest >= ofHook.stopBy
   const unseen = known && code === stopCode && container.endedUnseen
   const signalled = signalCode && !before ? (after ? 'Yes' : 'Maybe') : unseen ? 'Maybe' : 'No'
-  const stopped = running && known && (forced || signalFollows(raw, hook, plausible, killing !== undefined))
+  const stopped = running && known && !noSignal && (forced || signalFollows(raw, hook, plausible, killing !== undefined))
 
   let kill: Interval | undefined
   let exit = raw
   let stop: Interval | undefined
+  const { stop: stopSeen, kill: killSeen, exit: exitSeen } = measured ?? {}
   const began = killing?.at ?? Math.max(context.startAt, context.notBefore)
   const whole = wholeStop(context.grace.low)
   const direct =
@@ -151,8 +213,8 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
   if (raw !== undefined && stopped) {
     // Without a hook the timer of the kill is the grace period itself; with one, what it left, and 2 s at least.
     const timer = spec.preStop === undefined && spec.role !== 'Sidecar' ? whole : MINIMUM_STOP
-    const ruled = killing === undefined ? Math.max(stopNotBefore, began) : Math.max(stopNotBefore, hook.stopBy)
-    const guess = direct ? ruled : lateKill ? began + whole : undefined
+    const rule = killing === undefined ? Math.max(stopNotBefore, began) : Math.max(stopNotBefore, hook.stopBy)
+    const guess = direct ? rule : lateKill ? began + whole : undefined
     stop = interval(
       stopNotBefore,
       forced ? raw.latest - timer : raw.latest,
@@ -174,8 +236,13 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     exit = interval(Math.max(raw.earliest, kill.earliest), raw.latest, kill.at + KILL_LATENCY)
   }
 
+  stop = stopSeen ?? stop
+  kill = killSeen ?? kill
+  exit = exitSeen ?? exit
+
   const run = runOf(killings, preStopFailedAt)
   const inferred = { source: 'Kubelet', confidence: 'Inferred' } as const
+  const kernel = { source: 'Kernel', confidence: 'Measured' } as const
   if (spec.preStop !== undefined && running && killing !== undefined) {
     const said = killing === seen[0] ? ({ source: 'Event', confidence: 'Reported' } as const) : inferred
     marks.push({ mark: 'PreStopStarted', ...killing, ...said })
@@ -184,19 +251,25 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
       marks.push({
         mark: 'PreStopFinished',
         ...hook.ended,
-        ...(reported ? { source: 'Event', confidence: 'Reported' } : inferred),
+        ...(hook.ended === measured?.preStop
+          ? kernel
+          : reported
+            ? ({ source: 'Event', confidence: 'Reported' } as const)
+            : inferred),
       })
     }
   }
-  if (stop !== undefined) marks.push({ mark: 'StopSignal', ...stop, ...inferred })
-  if (kill !== undefined) marks.push({ mark: 'Kill', ...kill, ...inferred })
-  if (exit !== undefined && known) {
-    marks.push({ mark: 'ContainerExited', ...exit, source: 'Kubelet', confidence: 'Reported' })
+  if (stop !== undefined) marks.push({ mark: 'StopSignal', ...stop, ...(stopSeen === undefined ? inferred : kernel) })
+  if (kill !== undefined) marks.push({ mark: 'Kill', ...kill, ...(killSeen === undefined ? inferred : kernel) })
+  if (exit !== undefined && (known || exitSeen !== undefined)) {
+    const reported = { source: 'Kubelet', confidence: 'Reported' } as const
+    marks.push({ mark: 'ContainerExited', ...exit, ...(exitSeen === undefined ? reported : kernel) })
   }
 
   // Which process the kernel took is not said: the exit code may be a shell's word for its child. So no Kill mark.
-  const oomKilled = known && terminated.reason === 'OOMKilled' && code === 137 && !forced
-  const outcome = outcomeOf(container, forced, signalled)
+  const oomKilled = known && terminated.reason === 'OOMKilled' && code === 137 && !forced && exitSeen === undefined
+  const killer = killerOf(measured) ?? (kill !== undefined ? 'Runtime' : oomKilled ? 'OOM' : undefined)
+  const outcome = outcomeOf(container, measured, { forced, signalled })
   const settled = context.over || terminated !== undefined
   const end: ContainerEnd = {
     name: spec.name,
@@ -212,20 +285,16 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
           },
         }
       : {}),
-    ...(running
+    ...(running && !noSignal
       ? {
           stopSignal: {
             name: signalName,
             ...(stop === undefined ? {} : { at: formatTime(stop.at) }),
-            result: signalled === 'Yes' && stop !== undefined ? ('Delivered' as const) : ('Unknown' as const),
+            result: sent !== undefined ? takenAs(sent) : signalled === 'Yes' && stop !== undefined ? 'Delivered' : 'Unknown',
           },
         }
       : {}),
-    ...(kill === undefined
-      ? oomKilled
-        ? { kill: { by: 'OOM' as const } }
-        : {}
-      : { kill: { at: formatTime(kill.at), by: 'Runtime' as const } }),
+    ...(killer === undefined ? {} : { kill: { ...(kill === undefined ? {} : { at: formatTime(kill.at) }), by: killer } }),
     ...(terminated === undefined || outcome === 'NeverStarted'
       ? {}
       : {
@@ -248,12 +317,14 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
     marks,
     killing: running ? killing : undefined,
     stop,
-    stopNotBefore: running ? stopNotBefore : undefined,
+    stopNotBefore: running && !noSignal ? stopNotBefore : undefined,
+    running,
     stopDirect:
-      direct &&
-      hook.result !== 'Overran' &&
-      killings.length === 1 &&
-      (spec.preStop === undefined || context.grace.low === context.grace.high),
+      stopSeen !== undefined ||
+      (direct &&
+        hook.result !== 'Overran' &&
+        killings.length === 1 &&
+        (spec.preStop === undefined || context.grace.low === context.grace.high)),
     kill,
     exit,
     done: exit === undefined ? undefined : interval(exit.earliest, Math.max(exit.latest, waited)),
@@ -262,5 +333,22 @@ export function endOfContainer(container: ContainerHistory, context: ContainerCo
       run === undefined || preStopFailedAt === undefined || run.latest - run.earliest > SECOND / 2
         ? undefined
         : Math.max(0, preStopFailedAt.at - run.at),
+    measured,
   }
+}
+
+/** "Pending": one of the kind was put to the process before, and waits there to be taken. */
+const takenAs = ({ result }: NonNullable<KernelContainer['stopSignal']>): 'Delivered' | 'Ignored' | 'Unknown' =>
+  result === 'Pending' ? 'Delivered' : result
+
+/**
+ * The exit code is that of the stop signal, but no such signal came to the container process: it was dropped, or none was sent, and
+ * nobody else (a hook) sent it another one, nor was one passed on to a child whose end it may speak of.
+ */
+function unexplained(measured: Measured | undefined, noSignal: boolean): boolean {
+  if (measured === undefined) return false
+  const { stopSignal, passedOn, signals = [], signalsMore = 0, notes } = measured.facts
+  const ignored = measured.stop !== undefined && stopSignal?.result === 'Ignored'
+  if (!(ignored || noSignal) || signalsMore > 0 || notes !== undefined || passedOn?.result === 'PassedOn') return false
+  return !signals.some(({ result, number }) => result !== 'Ignored' && (stopSignal === undefined || number === stopSignal.number))
 }

@@ -28,9 +28,21 @@ export function evidenceMissing(input: MissingInput): string[] {
     const what = gap.resource === 'Pod' ? 'Pods' : gap.resource === 'Event' ? 'Events' : 'EndpointSlices'
     found.push(`nobody watched ${what} from ${time(gap.from)} to ${time(gap.to)}: ${gap.reason}.`)
   }
+  const { agent, kernel, foreignKernel } = history
   if (history.last === undefined) {
-    found.push("only the kubelet's Events of the pod were left when the recorder looked: its containers' ends are not known.")
+    const left = [
+      ...(history.events.length > 0 ? ["the kubelet's Events"] : []),
+      ...(kernel === undefined ? [] : ['what an agent measured']),
+    ]
+    const was = left.length > 1 || history.events.length > 0 ? 'were' : 'was'
+    found.push(`only ${left.join(' and ')} of the pod ${was} left when the recorder looked: its containers' ends are not known.`)
     return found
+  }
+  if (foreignKernel !== undefined && kernel === undefined)
+    found.push(`the agent of another node, ${foreignKernel}, claims to have measured this pod, which is not believed.`)
+  if (agent !== undefined && kernel?.complete !== true) {
+    const what = kernel === undefined ? 'said nothing of the pod' : 'not said that all its containers had ended'
+    found.push(`the agent on ${agent.node} had ${what} within 1 s of the pod's end, so some of what it measures is missing.`)
   }
   if (asked?.change === 'Listed') {
     found.push(

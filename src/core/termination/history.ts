@@ -2,6 +2,7 @@
 import type { KernelFacts } from '../../api/kernel.ts'
 import type {
   AbsentFact,
+  AgentFact,
   ClockFact,
   ContainerSpec,
   ContainerStatus,
@@ -9,6 +10,7 @@ import type {
   EventFact,
   Fact,
   GapFact,
+  KernelFact,
   NodeFact,
   PodFact,
   PodSnapshot,
@@ -34,8 +36,12 @@ export interface History {
   readonly gaps: readonly GapFact[]
   readonly workload: Workload | undefined
   readonly absent: AbsentFact | undefined
-  /** What the agent of the node measured, where one runs there. */
+  /** What the agent of the pod's node measured, where one runs there. */
   readonly kernel: KernelFacts | undefined
+  /** Another node whose agent claims to have measured this pod: not believed. */
+  readonly foreignKernel: string | undefined
+  /** The agent of the node had not said all by then. */
+  readonly agent: AgentFact | undefined
   /** The last version of the pod that anyone saw. */
   readonly last: PodSnapshot | undefined
   /** First version that carried a deletionTimestamp. */
@@ -119,13 +125,16 @@ export function gather(facts: readonly Fact[]): History | undefined {
     (fact) => `${fact.service}/${fact.slice}/${fact.sliceVersion}/${fact.present}`,
   )
   const absent = of('Absent').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b))[0]
+  const last = pods.at(-1)?.pod
+  const host = events.find(({ event }) => event.host !== undefined)?.event.host
+  // Where nothing else names the node, the agent's own word is all there is.
+  const ofNode = ({ kernel }: KernelFact) => (last === undefined ? (host ?? kernel.node) : last.nodeName) === kernel.node
   const kernels = of('Kernel').sort(
     (a, b) =>
       compareText(a.kernel.tracedUntil, b.kernel.tracedUntil) ||
       Number(a.kernel.complete) - Number(b.kernel.complete) ||
       compareContents(a.kernel, b.kernel),
   )
-  const last = pods.at(-1)?.pod
   const identity = last ?? absent?.pod ?? events[0]?.event.pod
   if (identity === undefined) return undefined
   const workloads = of('Workload').sort(compareContents)
@@ -142,7 +151,9 @@ export function gather(facts: readonly Fact[]): History | undefined {
     ),
     workload: workloads[0]?.workload,
     absent,
-    kernel: kernels.at(-1)?.kernel,
+    kernel: kernels.findLast(ofNode)?.kernel,
+    agent: of('Agent').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b))[0],
+    foreignKernel: kernels.find((fact) => !ofNode(fact))?.kernel.node,
     last,
     deletion: pods.find((fact) => fact.pod.deletionTimestamp !== undefined),
     removal: pods.find(removes),

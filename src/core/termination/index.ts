@@ -20,6 +20,7 @@ import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
 import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
+import { measure } from './measured.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { skewOf } from './skew.ts'
 import { MINIMUM_STOP } from './stop-rules.ts'
@@ -29,7 +30,10 @@ import { overdueSlack, whyStuck } from './stuck.ts'
 function hasEnded(history: History): boolean {
   if (history.last?.mirror === true) return false
   if (history.last === undefined)
-    return history.absent !== undefined && history.events.some(({ event }) => event.reason === 'Killing')
+    return (
+      history.absent !== undefined &&
+      (history.kernel !== undefined || history.events.some(({ event }) => event.reason === 'Killing'))
+    )
   return history.deletion !== undefined || history.terminal !== undefined || history.removal !== undefined
 }
 
@@ -154,7 +158,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
     restartPolicy: last?.restartPolicy ?? 'Always',
     lastSeen: clocks.latest(lastArrival, 'Recorder', 'Node'),
   }
-  const containers = ends(histories, context)
+  const containers = ends(histories, history.kernel, context)
 
   const finishedIn = ended ? history.terminal : undefined
   const lastExit = Math.max(notBefore, ...containers.map((result) => result.exit?.earliest ?? 0))
@@ -340,24 +344,26 @@ function toMark(entry: Entry): Mark {
   }
 }
 
-type Context = Omit<Parameters<typeof endOfContainer>[1], 'waitsFor'>
+type Context = Omit<Parameters<typeof endOfContainer>[1], 'waitsFor' | 'measured'>
 
 /**
  * A sidecar waits for the main containers and for the sidecar that was started next (pkg/kubelet/kuberuntime,
  * kuberuntime_termination_order.go), which did the same; one that does not run is waited for by nobody.
  */
-function ends(histories: ReturnType<typeof containerHistories>, context: Context): ContainerResult[] {
+function ends(histories: ReturnType<typeof containerHistories>, kernel: History['kernel'], context: Context): ContainerResult[] {
+  const end = (container: ContainerHistory, waitsFor: (Interval | undefined)[]) =>
+    endOfContainer(container, { ...context, waitsFor, measured: measure(kernel, container) })
   const results = new Map<string, ContainerResult>()
   const others = histories.filter(({ spec }) => spec.role !== 'Sidecar')
-  for (const container of others) results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [] }))
+  for (const container of others) results.set(container.spec.name, end(container, []))
   const endOf = (container: (typeof histories)[number] | undefined): (Interval | undefined)[] => {
     const result = container === undefined ? undefined : results.get(container.spec.name)
-    return result?.stopNotBefore === undefined ? [] : [result.done]
+    return result?.running === true ? [result.done] : []
   }
   const mains = others.filter(({ spec }) => spec.role === 'Main').flatMap(endOf)
   let next: (typeof histories)[number] | undefined
   for (const container of histories.filter(({ spec }) => spec.role === 'Sidecar').reverse()) {
-    results.set(container.spec.name, endOfContainer(container, { ...context, waitsFor: [...mains, ...endOf(next)] }))
+    results.set(container.spec.name, end(container, [...mains, ...endOf(next)]))
     next = container
   }
   return histories.flatMap(({ spec }) => results.get(spec.name) ?? [])

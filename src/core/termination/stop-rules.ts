@@ -7,6 +7,7 @@ import { type Micros, SECOND } from '../time.ts'
 import { type Clocks, type Interval, interval } from './clocks.ts'
 import type { ContainerHistory } from './history.ts'
 import type { KubeletEvents } from './kubelet-events.ts'
+import type { Measured } from './measured.ts'
 
 /** The kubelet raises what is left of the grace period to this before it calls StopContainer (minimumGracePeriodInSeconds). */
 export const MINIMUM_STOP = 2 * SECOND
@@ -32,11 +33,13 @@ export interface ContainerContext {
   readonly restartPolicy: string
   /** When the last version of the pod arrived, on the node's clock at the latest. */
   readonly lastSeen: Micros
+  /** What the agent of the node measured of this container. */
+  readonly measured: Measured | undefined
   /** When the kubelet was done with those containers that come before this one (sidecars only); undefined: not known. */
   readonly waitsFor: readonly (Interval | undefined)[]
 }
 
-interface Hook {
+export interface Hook {
   /** It ended, if it did, within these. */
   readonly ended: Interval | undefined
   readonly result: 'Succeeded' | 'Failed' | 'Overran' | 'Unknown'
@@ -209,4 +212,41 @@ export function turnOf(container: ContainerHistory, hook: Hook, killings: readon
 export function signalFollows(exit: Interval | undefined, hook: Hook, plausible: boolean, turned: boolean): boolean {
   if (exit === undefined || !hook.outlived) return false
   return (turned && exit.earliest > hook.stopBy) || (plausible && exit.latest >= hook.stopBy)
+}
+
+/**
+ * The hook where the kernel saw the stop signal or the end of the hook itself: the kubelet had turned to StopContainer by the one,
+ * and the other is no matter of rules.
+ *
+ * @param killing when the kubelet turned to the container, where that is known
+ * @param reported the kubelet reported the hook as failed
+ */
+export function measuredHook(
+  container: ContainerHistory,
+  hook: Hook,
+  killing: Interval | undefined,
+  reported: boolean,
+  measured: Measured,
+  context: ContainerContext,
+): Hook {
+  const { stop, preStop, exit } = measured
+  // The kubelet's call of StopContainer comes after the hook, unless it had stopped waiting for it.
+  const ended =
+    stop === undefined || hook.ended === undefined || hook.result === 'Overran'
+      ? hook.ended
+      : interval(Math.min(hook.ended.earliest, stop.latest), Math.min(hook.ended.latest, stop.latest), hook.ended.at)
+  const told = stop === undefined ? hook : { ...hook, ended, stopNotBefore: stop.earliest, stopBy: stop.latest, outlived: true }
+  if (container.spec.preStop === undefined) return told
+  if (preStop !== undefined) {
+    const over = stop ?? exit
+    if (stop !== undefined && preStop.earliest > stop.latest) return { ...told, ended: preStop, result: 'Overran' }
+    // Of a hook that a signal ended nobody says whether it did what it should.
+    const well = measured.facts.preStop?.how === 'Exited' && over !== undefined && preStop.latest < over.earliest
+    return { ...told, ended: preStop, result: reported ? 'Failed' : well && killing !== undefined ? 'Succeeded' : 'Unknown' }
+  }
+  if (stop === undefined || killing === undefined || told.result !== 'Unknown') return told
+  // Before the end of the grace period nothing but the end of the hook lets StopContainer begin.
+  const early = stop.latest < killing.earliest + Math.max(context.grace.low, 1) * SECOND
+  if (!early) return told
+  return { ...told, ended: interval(Math.min(hook.stopNotBefore, stop.latest), stop.latest, stop.at), result: 'Succeeded' }
 }
