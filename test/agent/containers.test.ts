@@ -294,6 +294,28 @@ describe('SIGKILL', () => {
     expect(await measure.summary(app)).toMatchObject({ pidNamespace: 'Pod', kill: { by: 'Pod' }, exit: { how: 'Killed' } })
   })
 
+  test('by the runtime in a pod that shares its process namespace, as the signal was ignored', async () => {
+    const pod = runtime.pod()
+    const pause = await pod.run({ args: ['sleep', '1000'] })
+    const deaf = 'trap "" TERM; echo x > /out/ready; sleep 1000 & wait; true'
+    const app = await pod.run({ args: shell(deaf), pidNamespace: { of: pause } })
+    await pod.run({ args: NODE, pidNamespace: { of: pause } })
+    await pod.out('ready')
+    await pod.out('app.start')
+    const { term, killed } = await stop(app, 500)
+    if (killed === undefined) throw new Error('it was not killed')
+    const found = await measure.summary(app)
+    expect(found).toMatchObject({
+      pidNamespace: 'Pod',
+      process: { comm: 'sh', disposition: 'Ignored' },
+      stopSignal: { result: 'Ignored' },
+      passedOn: { result: 'NotPassedOn' },
+      kill: { by: 'Runtime' },
+      exit: { how: 'Killed' },
+    })
+    expect(sent(found.stopSignal, term) && sent(found.kill, killed)).toBe(true)
+  })
+
   test('as the namespace of the pod dies', async () => {
     const pod = runtime.pod()
     const pause = await pod.run({ args: ['sleep', '1000'] })
