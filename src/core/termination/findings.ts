@@ -60,25 +60,88 @@ function hookShare(handler: string, killing: Interval | undefined, exit: Interva
     : `The ${handler} preStop hook took its share of the grace period.`
 }
 
+/** Names of shells, which as PID 1 neither handle a signal nor pass it on. */
+const SHELLS: ReadonlySet<string> = new Set(['sh', 'bash', 'dash', 'ash', 'busybox', 'zsh', 'ksh'])
+/** Ends that need no remedy, whatever became of the signal. */
+const WELL: ReadonlySet<string | undefined> = new Set(['Graceful', 'Signalled'])
+
+/** argv[0] without its folder; the kernel's name of the process where that is not known. Node names its main thread MainThread. */
+function nameOf(comm: string, argv0?: string): string {
+  const name = argv0?.slice(argv0.lastIndexOf('/') + 1)
+  return name !== undefined && name !== '' ? name : comm === 'MainThread' ? 'node' : comm
+}
+
+/** What the kernel saw become of the stop signal, where that is what to change. */
+function ofSignal({ end, killing, stop, measured }: ContainerResult): Finding | undefined {
+  const facts = measured?.facts
+  const signal = end.stopSignal?.name
+  if (facts?.process === undefined || stop === undefined || signal === undefined || WELL.has(end.outcome)) return undefined
+  const { comm, argv0, disposition } = facts.process
+  const first = nameOf(comm, argv0)
+  const own = facts.pidNamespace === 'Container'
+  const who = own ? `${first}, PID 1 of the container,` : first
+  const below = [...new Set((facts.processes ?? []).map((process) => nameOf(process.comm)))].slice(0, 3).join(', ')
+  const kept = facts.passedOn?.result === 'NotPassedOn' && below !== ''
+  const sent = killing === undefined ? signal : `${signal}, sent ${about(stop, killing)} after the kubelet turned to it,`
+  const direct =
+    'Start the program itself: in the exec form (command: ["node", "server.js"]; no shell, npm or yarn in front), ' +
+    'with `exec` before the last command of the script, or below an init that passes signals on (tini).'
+  const on = { container: end.name }
+  if (end.stopSignal?.result === 'Ignored') {
+    const why = disposition === 'Ignored' ? 'has been told to ignore it' : 'has no handler for it'
+    const lost = kept ? `; ${below} below it never got one` : ''
+    const remedy =
+      kept || SHELLS.has(first)
+        ? direct
+        : disposition === 'Ignored'
+          ? `Look for what sets ${signal} to be ignored (trap "" in a script, nohup), or give ${first} a handler for it.`
+          : `Give ${first} a handler for ${signal}, or start it below an init (tini): only as PID 1 a program without one does not end at it.`
+    return finding('StopSignalIgnored', `the kernel dropped ${sent} for ${who} ${why}${lost}. ${remedy}`, on)
+  }
+  if (end.stopSignal?.result !== 'Delivered' || !kept || !own) return undefined
+  return finding(
+    'StopSignalNotForwarded',
+    `${who} took ${sent} and passed it on to none of the processes below it (${below}), which ran on until they were killed. ${direct}`,
+    on,
+  )
+}
+
+/** What to look at where a container used all of its grace period. */
+function adviceOf({ measured, end }: ContainerResult, signal: string): string {
+  if (measured !== undefined && end.stopSignal?.result === 'Delivered') {
+    return (
+      `The kernel saw the process take ${signal}, so it hangs in its shutdown or needs longer for it: ` +
+      'look at what it waits for, or raise terminationGracePeriodSeconds.'
+    )
+  }
+  return (
+    `Look at what PID 1 of the container is: a shell, npm or yarn in front of the app does not pass ${signal} on (use the exec form, ` +
+    `\`exec\` in the script, or node itself), and a program without a handler for ${signal} ignores it as PID 1. ` +
+    'If it does shut down but needs longer, raise terminationGracePeriodSeconds.'
+  )
+}
+
 function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
   const { end, killing, stop, kill, exit, preStopFailedAfter } = result
   const container = end.name
   const on = { container }
   const grace = `${input.graceSeconds} s`
   if (end.role !== 'Main') return []
+  const dropped = ofSignal(result)
+  const found: Finding[] = dropped === undefined ? [] : [dropped]
   if (end.preStop?.result === 'Overran') {
     const left = stop !== undefined && killing !== undefined ? `; the stop signal came at ${about(stop, killing)}` : ''
     const killed = kill === undefined ? '' : `, SIGKILL ${seconds(MINIMUM_STOP)} later`
-    return [
+    found.push(
       finding(
         'PreStopOverran',
         `the preStop hook was still running when the ${grace} grace period ended${left}${killed}. ` +
           `Shorten the hook, or set terminationGracePeriodSeconds to the time of the hook and of the shutdown together.`,
         on,
       ),
-    ]
+    )
+    return found
   }
-  const found: Finding[] = []
   if (end.preStop?.result === 'Failed') {
     const when = preStopFailedAfter === undefined ? '' : ` after ${seconds(preStopFailedAfter)}`
     found.push(
@@ -96,13 +159,11 @@ function ofContainer(result: ContainerResult, input: FindingInput): Finding[] {
     const killed =
       kill !== undefined && killing !== undefined ? ` and was killed after ${about(kill, killing)}` : ' and was killed'
     const hook = end.preStop === undefined ? '' : ` ${hookShare(end.preStop.handler, killing, exit, input.graceSeconds)}`
+    const advice = dropped === undefined ? ` ${adviceOf(result, signal)}` : ''
     found.push(
       finding(
         'GraceExhausted',
-        `the process did not end after ${signal}${sent} within the ${grace} grace period${killed}.${hook} ` +
-          `Look at what PID 1 of the container is: a shell, npm or yarn in front of the app does not pass ${signal} on (use the exec form, ` +
-          `\`exec\` in the script, or node itself), and a program without a handler for ${signal} ignores it as PID 1. ` +
-          'If it does shut down but needs longer, raise terminationGracePeriodSeconds.',
+        `the process did not end after ${signal}${sent} within the ${grace} grace period${killed}.${hook}${advice}`,
         on,
       ),
     )
