@@ -330,6 +330,7 @@ export class Collector {
 
   /** A program that sent a signal has ended, and its parent was told: it was where its parent is. */
   #senderEnded(line: SignalLine, parent: number): void {
+    const { processes } = this.#options
     const isIt = ({ sender, mono, goneBy }: GoneSender) =>
       sender.pid === line.sender.pid && line.mono >= mono && line.mono <= goneBy + ENDING_TAKES
     const mine = this.#senders.filter(isIt)
@@ -337,6 +338,8 @@ export class Collector {
     this.#senders = this.#senders.filter((gone) => !isIt(gone))
     for (const { sender, container } of mine) {
       sender.origin = this.#originByParent(line, parent, container)
+      // What a process of the container has started stands below.
+      if (sender.origin === 'Container' && !processes.isShim(parent)) sender.part = 'Below'
       this.#changed(container)
     }
   }

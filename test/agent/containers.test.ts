@@ -175,6 +175,21 @@ describe('passing on', () => {
     expect(found.processes?.[0]?.leftBehind).toBeUndefined()
   })
 
+  test('by a program that is gone at once: passed on, or Unknown, and never denied', async () => {
+    const results: (string | undefined)[] = []
+    for (let round = 0; round < 10; round++) {
+      const app = await started(
+        shell("trap '/bin/kill -TERM $child; wait $child' TERM; node /workload/app.mjs app & child=$!; wait $child"),
+        'app.start',
+      )
+      await stop(app, 5000)
+      results.push((await measure.summary(app)).passedOn?.result)
+    }
+    console.log(`passed on by /bin/kill: ${results.join(', ')}`)
+    expect(results.filter((result) => result !== 'PassedOn' && result !== 'Unknown')).toEqual([])
+    expect(results).toContain('PassedOn')
+  })
+
   test('a parent that passes it on late, just before it is killed', async () => {
     const app = await started(
       shell(

@@ -228,17 +228,21 @@ function lookAt(facts: Facts, stop: SignalFact): LookFact | undefined {
   return { ...after, processes, more: Math.max(before.more, after.more) }
 }
 
-function passedOnSignals(facts: Facts, stop: SignalFact): SignalFact[] {
+/** The stop signal, or SIGTERM, to processes below, by whomever. */
+function signalsBelow(facts: Facts, stop: SignalFact): SignalFact[] {
   return facts.signals.filter(
     ({ number, mono, sender, target }) =>
       (number === stop.number || number === SIGTERM) &&
       mono >= stop.mono &&
-      sender.origin === 'Container' &&
-      (sender.part === 'First' || sender.part === 'Below') &&
       (target.part === 'Below' || target.part === 'Unknown') &&
       sender.pid !== target.pid,
   )
 }
+
+const passedOnSignals = (facts: Facts, stop: SignalFact): SignalFact[] =>
+  signalsBelow(facts, stop).filter(
+    ({ sender: { origin, part } }) => origin === 'Container' && (part === 'First' || part === 'Below'),
+  )
 
 function passedOnOf(facts: Facts, stop: SignalFact, context: ContainerContext): NonNullable<KernelContainer['passedOn']> {
   const passed = passedOnSignals(facts, stop)
@@ -258,6 +262,11 @@ function passedOnOf(facts: Facts, stop: SignalFact, context: ContainerContext): 
   if (stop.number !== SIGTERM) {
     return unknown(`below the container process SIGTERM is traced, ${signalName(stop.number)} is not`)
   }
+  const nameless = signalsBelow(facts, stop).find(
+    ({ sender: { origin, part } }) => origin === 'Unknown' || (origin === 'Container' && part === undefined),
+  )
+  if (nameless !== undefined)
+    return unknown('a process below was sent one by a process that was gone before it could be looked at')
   const until = facts.exit?.latest ?? context.now
   const gap = context.gaps.find((one) => overlaps(one, stop.mono, until))
   return gap === undefined ? { result: 'NotPassedOn' } : unknown(gap.reason)

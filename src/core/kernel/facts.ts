@@ -20,7 +20,7 @@ export interface Sender {
   /** Unknown may become known when the process ends and its parent is told. */
   origin: Origin
   /** Only where origin is Container. */
-  readonly part?: Part
+  part?: Part
 }
 
 export interface SignalFact {

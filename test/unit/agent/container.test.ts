@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { kernelSchema } from '../../../src/api/kernel.ts'
+import type { Sender } from '../../../src/core/kernel/facts.ts'
 import { summarisePod } from '../../../src/core/kernel/pod.ts'
 import {
   at,
@@ -165,6 +166,16 @@ describe('passing on', () => {
     const old = summary([look(3000, [first(), child(101)]), signal(5000, 15), look(5001, [first(), child(102)])])
     expect(old.processes?.map(({ pid }) => pid)).toEqual([3])
     expect(summary([look(3000, [first(), child(101)]), signal(5000, 15)]).processes?.map(({ pid }) => pid)).toEqual([2])
+  })
+
+  test('is not denied where one below was sent one by nobody knows whom', () => {
+    const tree = look(1, [first(handles(15)), child(101)])
+    const sender = { pid: 102, comm: 'kill', origin: 'Unknown' } as const
+    const below = (by: Sender) => [tree, signal(5, 15), signal(6, 15, { sender: by, to: 'Below', pid: 101 }), exit(9000)]
+    expect(summary(below(sender)).passedOn?.result).toBe('Unknown')
+    expect(summary(below({ ...sender, origin: 'Container' })).passedOn?.result).toBe('Unknown')
+    expect(summary(below({ ...sender, origin: 'Container', part: 'Below' })).passedOn?.result).toBe('PassedOn')
+    expect(summary(below({ ...sender, origin: 'Node' })).passedOn?.result).toBe('NotPassedOn')
   })
 
   test('is not denied where the trace has a gap before the end', () => {
