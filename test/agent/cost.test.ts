@@ -4,10 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findCommand } from '../cluster/machine.ts'
-import { run, tryRun } from '../cluster/run.ts'
 import { AgentProcess, buildAgent, cpuSeconds, residentMegabytes, selfSigned } from './support/agent-process.ts'
 import { Api } from './support/api.ts'
+import { ensureCommand } from './support/packages.ts'
 import { type Container, Runtime } from './support/runtime.ts'
 import { instanceName, mountTracefs } from './support/tracing.ts'
 
@@ -81,14 +80,7 @@ async function deaf(signal: string): Promise<Container> {
 }
 
 async function bpftrace(): Promise<{ readonly child: ChildProcess; readonly output: () => string }> {
-  if (findCommand('bpftrace') === undefined) {
-    const install = ['install', '--yes', '--no-install-recommends', 'bpftrace']
-    const env = { DEBIAN_FRONTEND: 'noninteractive' }
-    if ((await tryRun('apt-get', install, { env })).code !== 0) {
-      await run('apt-get', ['update'], { env })
-      await run('apt-get', install, { env })
-    }
-  }
+  await ensureCommand('bpftrace')
   const child = spawn('bpftrace', ['-e', BPF_PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let output = ''
@@ -118,7 +110,8 @@ describe('the cost', () => {
     const { child, sent } = sender('SIGUSR1', target.pid, SIGNALS_PER_SECOND)
     await sleep(2000)
     const pids = [agent.pid, other.child.pid ?? 0]
-    const before = { at: performance.now(), sent: await sent(), cpu: pids.map(cpuSeconds) }
+    const passed = () => other.output().split('\n').length
+    const before = { at: performance.now(), sent: await sent(), cpu: pids.map(cpuSeconds), passed: passed() }
     await sleep(MEASURED_MS)
     const seconds = (performance.now() - before.at) / 1000
     const perSecond = ((await sent()) - before.sent) / seconds
@@ -128,7 +121,7 @@ describe('the cost', () => {
     other.child.kill('SIGINT')
     await once(other.child, 'exit')
     console.log(
-      `${Math.round(perSecond)} signals a second for ${seconds.toFixed(0)} s, ${PODS} pods watched:\n` +
+      `${Math.round(perSecond)} signals a second for ${seconds.toFixed(0)} s, ${PODS} pods watched, ${passed() - before.passed} other signals that pass:\n` +
         `  agent     ${percent(agentCpu)} (limit ${percent(MAX_CORE)}), ${agentMemory.toFixed(1)} MB resident (limit ${MAX_MEGABYTES} MB)\n` +
         `  bpftrace  ${percent(bpfCpu)}, ${bpfMemory.toFixed(1)} MB resident\n` +
         `  ratio     processor ${(agentCpu / bpfCpu).toFixed(2)}, memory ${(agentMemory / bpfMemory).toFixed(2)}`,

@@ -29,6 +29,7 @@ const SHIM_MODULE = resolve(import.meta.dirname, '../shim')
 const WORKLOADS = resolve(import.meta.dirname, '../workload')
 const NODE_FOLDER = resolve(process.execPath, '..')
 const WAIT_MS = 10_000
+const CLOSED_AT_ONCE = 8
 
 export interface ContainerSpec {
   readonly args: readonly string[]
@@ -84,7 +85,12 @@ export class Runtime {
   }
 
   async close(): Promise<void> {
-    for (const pod of this.#pods) await pod.close()
+    const open = [...this.#pods]
+    await Promise.all(
+      Array.from({ length: CLOSED_AT_ONCE }, async () => {
+        for (let pod = open.shift(); pod !== undefined; pod = open.shift()) await pod.close()
+      }),
+    )
     for (const root of cgroupRoots()) removeCgroups(join(root, this.cgroup))
     rmSync(this.folder, { recursive: true, force: true })
   }
