@@ -12,7 +12,6 @@ const kustomizationSchema = z.strictObject({
   kind: z.literal('Kustomization'),
   // Anything else would change the objects in a way that is not known here.
   resources: z.array(z.string()),
-  sortOptions: z.strictObject({ order: z.literal('fifo') }).optional(),
 })
 const objectSchema = z.looseObject({
   apiVersion: z.string(),
