@@ -40,7 +40,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   ] as const
   const health = await startHealthServer({
     address: config.healthAddress,
-    live: watches.map(([name, reflector]) =>
+    // Not needed to be ready: without the CRD, pods are followed all the same.
+    live: [...watches, ['podterminations', recorder.open] as const].map(([name, reflector]) =>
       watchAlive(
         name,
         () => reflector.stats,
