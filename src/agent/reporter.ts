@@ -221,12 +221,14 @@ export class Reporter {
     if (tracedFrom === undefined) return this.#ebb(uid, ending, runs(), later)
     if (runs() && clock.mono() < ending.nextAt) return later(ending.nextAt)
 
+    const asked = clock.mono()
     const tracedUntil = await trace.catchUp()
-    const complete = !runs()
+    // Where the reader is behind, what it has not come to yet may be of this pod as well.
+    const complete = !runs() && tracedUntil >= asked
     const seen = this.#named(ending).filter(({ entry }) => collector.has(entry.id))
     if (seen.length > 0 && (await this.#update(ending, seen, tracedUntil, tracedFrom, complete)) === 'Refused') return
     ending.nextAt = clock.mono() + WRITE_EVERY
-    this.#ebb(uid, ending, !complete, later)
+    this.#ebb(uid, ending, runs(), later)
   }
 
   /** Writes if there is something new. Refused: the ending is dropped, or its next try is set. */
@@ -239,7 +241,7 @@ export class Reporter {
   ): Promise<'Stands' | 'Refused'> {
     const { collector } = this.#options
     const from = Math.min(ending.since, ending.endingFrom ?? ending.since)
-    const gaps = collector.gapsSince(from).filter((gap: TraceGap) => (gap.from ?? 0) <= tracedUntil)
+    const gaps = collector.gapsSince(from)
     const versions = seen.map(({ entry, naming }) => [entry.id, collector.version(entry.id), naming.name])
     const made = JSON.stringify([complete, versions, gaps])
     if (made === ending.written) return 'Stands'
