@@ -39,10 +39,15 @@ async function kill({ pod, id }: Container, signal: string): Promise<[number, nu
 const sent = (moment: { earliest: string; latest: string } | undefined, [from, to]: [number, number]) =>
   within(measure.clock, moment, from, to)
 
+/** As the agent does when it hears that a pod is deleted. */
+function lookAt({ id }: Container): void {
+  const entry = measure.processes.container(id)
+  if (entry !== undefined) measure.collector.look(entry)
+}
+
 /** As when a pod is deleted: the agent hears of it; then SIGTERM, and SIGKILL after that time if it still runs. */
 async function stop(container: Container, graceMs: number) {
-  const entry = measure.processes.container(container.id)
-  if (entry !== undefined) measure.collector.look(entry)
+  lookAt(container)
   const term = await kill(container, 'TERM')
   const late = await Promise.race([container.pod.ended(container).then(() => false), sleep(graceMs, true)])
   const killed = late ? await kill(container, 'KILL') : undefined
@@ -106,6 +111,7 @@ describe('the stop signal', () => {
 
   test('of another number is told with its name', async () => {
     const app = await started([...NODE, '--signal', 'SIGUSR2'], 'app.start')
+    lookAt(app)
     const quit = await kill(app, 'USR2')
     await app.pod.ended(app)
     const found = await measure.summary(app)
