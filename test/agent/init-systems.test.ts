@@ -28,6 +28,8 @@ const runtime = await Runtime.create()
 let measure: Awaited<ReturnType<typeof measuring>>
 beforeAll(async () => {
   for (const command of ['tini', 'dumb-init', 'python3']) await ensureCommand(command)
+  await ensureCommand('s6-svscan', 's6')
+  await ensureCommand('busybox', 'busybox-static')
   measure = await measuring(mount.folder)
 })
 afterAll(async () => {
@@ -63,4 +65,61 @@ test.each([
   expect(found.processes?.[0]?.leftBehind).toBeUndefined()
   expect(found.kill).toBeUndefined()
   expect(end.code).toBe(0)
+})
+
+/** As when a pod is deleted: the agent looks at it, then it is sent SIGTERM. What the record would say when it has ended. */
+async function stopped(script: string) {
+  const app = await runtime.pod().run({ args: ['sh', '-c', script] })
+  await app.pod.out('app.start')
+  await sleep(50)
+  const entry = measure.processes.container(app.id)
+  if (entry !== undefined) measure.collector.look(entry)
+  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
+  await app.pod.ended(app)
+  return await measure.summary(app)
+}
+
+test('s6-svscan keeps the signal, its supervisor passes it on, and both are told', async () => {
+  const run = '#!/bin/sh\\nexec node /workload/app.mjs app\\n'
+  const found = await stopped(
+    `mkdir -p /tmp/scan/app; printf '${run}' > /tmp/scan/app/run; chmod +x /tmp/scan/app/run; exec s6-svscan /tmp/scan`,
+  )
+  expect(found).toMatchObject({
+    process: { comm: 's6-svscan', disposition: 'Blocked' },
+    stopSignal: { result: 'Delivered' },
+    passedOn: { result: 'PassedOn' },
+    processes: [
+      { comm: 's6-supervise', parent: 1, signalled: {} },
+      { comm: 'MainThread', signalled: {} },
+    ],
+    exit: { how: 'Exited' },
+  })
+  expect(found.processes?.[1]?.parent).toBe(found.processes?.[0]?.pid)
+  expect(found.processes?.filter(({ leftBehind }) => leftBehind)).toEqual([])
+})
+
+test('init of busybox signals everybody; one that has ended and that it never waited for is not left behind', async () => {
+  const found = await stopped("echo '::respawn:/node/node /workload/app.mjs app' > /etc/inittab; exec busybox init")
+  expect(found).toMatchObject({
+    process: { comm: 'busybox', disposition: 'Blocked' },
+    stopSignal: { result: 'Delivered' },
+    passedOn: { result: 'PassedOn' },
+    processes: [{ comm: 'MainThread', parent: 1, signalled: {} }],
+    exit: { how: 'Exited' },
+  })
+  expect(found.signals?.at(-1)).toMatchObject({ name: 'SIGKILL', from: 'Kernel', target: 'MainThread', result: 'Ignored' })
+  expect(found.processes?.[0]?.leftBehind).toBeUndefined()
+})
+
+test('what has made itself an orphan, in a session of its own, is below PID 1 as well', async () => {
+  const trap = "trap 'kill -TERM -1; sleep 0.3; exit 0' TERM"
+  const found = await stopped(`${trap}; (setsid node /workload/app.mjs app &); while :; do sleep 1000 & wait; done`)
+  expect(found).toMatchObject({
+    process: { comm: 'sh', disposition: 'Handler' },
+    stopSignal: { result: 'Delivered' },
+    passedOn: { result: 'PassedOn' },
+    exit: { how: 'Exited' },
+  })
+  expect(found.processes?.find(({ comm }) => comm === 'MainThread')).toMatchObject({ parent: 1, signalled: {} })
+  expect(found.processes?.filter(({ leftBehind }) => leftBehind)).toEqual([])
 })

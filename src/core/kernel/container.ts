@@ -278,7 +278,8 @@ function processesBelow(facts: Facts, stop: SignalFact | undefined, { room, wall
   const passed = stop === undefined ? [] : passedOnSignals(facts, stop)
   const processes = views.slice(0, room.processes).map((view): KernelProcess => {
     const signal = passed.find(({ target }) => target.pid === view.pid)
-    const left = facts.signals.some((fact) => fact.target.pid === view.pid && isNamespaceDeath(fact, facts))
+    // SIGKILL is dropped for none below PID 1 but those that are ending already (kernel/signal.c, prepare_signal).
+    const left = facts.signals.some((fact) => fact.target.pid === view.pid && fact.result !== 1 && isNamespaceDeath(fact, facts))
     return {
       pid: view.nsPid,
       parent: view.nsParent,
