@@ -199,6 +199,18 @@ describe('passing on', () => {
     expect(found.processes?.map(({ leftBehind }) => leftBehind)).toEqual([undefined, true])
     expect(found.kill).toBeUndefined()
   })
+
+  test('one that was ending by itself when the kernel swept up was not left behind', () => {
+    const swept = { code: 128, sender: { ...byFirst }, to: 'Below' } as const
+    const found = summary([
+      look(1, [first(handles(15)), child(101), child(102)]),
+      signal(5, 15),
+      signal(8, 9, { ...swept, pid: 101, result: 1 }),
+      signal(8, 9, { ...swept, pid: 102, result: 2 }),
+      exit(9),
+    ])
+    expect(found.processes?.map(({ leftBehind }) => leftBehind)).toEqual([undefined, true])
+  })
 })
 
 describe('SIGKILL', () => {

@@ -30,6 +30,12 @@ describe('the cgroup of a process', () => {
     ['seen from a cgroup namespace', `0::/../../kubepods-${slice}/cri-containerd-${ID}.scope`, 'containerd'],
     ['with cgroups of its own below', `0::/kubepods.slice/kubepods-${slice}/cri-containerd-${ID}.scope/init.scope`, 'containerd'],
     [
+      'cgroupfs, v1, in a node that is a container',
+      `5:memory:/docker/${'d'.repeat(64)}/kubelet/kubepods/burstable/pod${UID}/${ID}`,
+      undefined,
+    ],
+    ['systemd, CRI-O, with a cgroup of crun below', `0::/kubepods.slice/kubepods-${slice}/crio-${ID}.scope/container`, 'cri-o'],
+    [
       'a node that is a container',
       `0::/docker/${'d'.repeat(64)}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-${slice}/cri-containerd-${ID}.scope`,
       'containerd',
@@ -51,6 +57,12 @@ describe('the cgroup of a process', () => {
     ['a container without a pod', `0::/system.slice/docker-${ID}.scope`],
     ['an id that is too long', `0::/kubepods/pod${UID}/${ID}0`],
     ['a name that only looks like it', `0::/user.slice/xpod${UID.slice(1)}/${ID}`],
+    ['an id that is too short', `0::/kubepods/pod${UID}/${ID.slice(1)}`],
+    ['an id that is no hexadecimal number', `0::/kubepods/pod${UID}/${ID.slice(1)}g`],
+    ['a UID that is cut off', `0::/kubepods/pod${UID.slice(0, -1)}/${ID}`],
+    ['a pod and a container in different lines', `1:pids:/kubepods/pod${UID}\n2:misc:/${ID}`],
+    ['no fields', 'x'],
+    ['lines that have nothing', ':\n::\n0::'],
     ['nothing', ''],
   ])('is of no container: %s', (_, text) => {
     expect(parseCgroup(text)).toBeUndefined()
