@@ -123,3 +123,57 @@ test('what has made itself an orphan, in a session of its own, is below PID 1 as
   expect(found.processes?.find(({ comm }) => comm === 'MainThread')).toMatchObject({ parent: 1, signalled: {} })
   expect(found.processes?.filter(({ leftBehind }) => leftBehind)).toEqual([])
 })
+
+/** The main thread has blocked the signal, another thread waits for it. */
+const WORKER_WAITS = `
+import os, signal, threading
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+def wait():
+    signal.sigwait([signal.SIGTERM])
+    os._exit(0)
+threading.Thread(target=wait).start()
+open('/out/app.start', 'w').write('x')
+`
+
+test('a thread that waits for the signal gets it, which the main thread has blocked', async () => {
+  const app = await runtime.pod().run({ args: ['python3', '-c', WORKER_WAITS] })
+  await app.pod.out('app.start')
+  await sleep(50)
+  const entry = measure.processes.container(app.id)
+  if (entry !== undefined) measure.collector.look(entry)
+  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
+  expect(await app.pod.ended(app)).toMatchObject({ code: 0 })
+  const found = await measure.summary(app)
+  expect(found).toMatchObject({
+    process: { disposition: 'Blocked' },
+    stopSignal: { result: 'Delivered' },
+    passedOn: { result: 'NothingBelow' },
+    exit: { how: 'Exited' },
+  })
+  expect(found.kill).toBeUndefined()
+})
+
+test('in the PID namespace of the node what is below outlives its parent, and nobody says that the kernel killed it', async () => {
+  const app = await runtime.pod().run({
+    args: ['sh', '-c', 'sleep 1000 & echo x > /out/app.start; wait'],
+    pidNamespace: 'Node',
+  })
+  await app.pod.out('app.start')
+  await sleep(50)
+  const entry = measure.processes.container(app.id)
+  if (entry !== undefined) measure.collector.look(entry)
+  const child = measure.processes.look(entry ?? expect.fail('the container is not known')).processes.at(-1)
+  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
+  await app.pod.ended(app)
+  const found = await measure.summary(app)
+  expect(found).toMatchObject({
+    pidNamespace: 'Node',
+    process: { comm: 'sh', disposition: 'Default' },
+    stopSignal: { result: 'Delivered' },
+    passedOn: { result: 'NotPassedOn' },
+    processes: [{ comm: 'sleep' }],
+    exit: { how: 'Killed' },
+  })
+  expect(found.processes?.[0]?.leftBehind).toBeUndefined()
+  if (child?.comm === 'sleep') process.kill(child.pid, 'SIGKILL')
+})
