@@ -38,6 +38,21 @@ afterAll(async () => {
   mount.unmount()
 })
 
+/** As when a pod is deleted: the agent looks at it, then it is sent SIGTERM. How it ended, and what the record would say of it. */
+async function stopped(args: readonly string[], pidNamespace?: 'Node') {
+  const app = await runtime.pod().run({ args, ...(pidNamespace === undefined ? {} : { pidNamespace }) })
+  await app.pod.out('app.start')
+  await sleep(50)
+  const entry = measure.processes.container(app.id)
+  if (entry === undefined) throw new Error('the container is not known')
+  measure.collector.look(entry)
+  const children = measure.processes.look(entry).processes.slice(1)
+  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
+  const end = await app.pod.ended(app)
+  return { end, children, found: await measure.summary(app) }
+}
+const shell = (script: string) => ['sh', '-c', script]
+
 test.each([
   ['tini', ['tini', '--', ...APP], 'Blocked'],
   ['tini, which sends to the whole process group', ['tini', '-g', '--', ...APP], 'Blocked'],
@@ -45,14 +60,7 @@ test.each([
   ['dumb-init', ['dumb-init', ...APP], 'Handler'],
   ['a program that waits in sigwaitinfo', ['python3', '-c', WAITS, ...APP], 'Blocked'],
 ])('%s keeps the signal, and passes it on', async (_, args, disposition) => {
-  const app = await runtime.pod().run({ args })
-  await app.pod.out('app.start')
-  await sleep(50)
-  const entry = measure.processes.container(app.id)
-  if (entry !== undefined) measure.collector.look(entry)
-  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
-  const end = await app.pod.ended(app)
-  const found = await measure.summary(app)
+  const { end, found } = await stopped(args)
   expect(found).toMatchObject({
     pidNamespace: 'Container',
     process: { comm: args[0], argv0: args[0], disposition },
@@ -67,22 +75,10 @@ test.each([
   expect(end.code).toBe(0)
 })
 
-/** As when a pod is deleted: the agent looks at it, then it is sent SIGTERM. What the record would say when it has ended. */
-async function stopped(script: string) {
-  const app = await runtime.pod().run({ args: ['sh', '-c', script] })
-  await app.pod.out('app.start')
-  await sleep(50)
-  const entry = measure.processes.container(app.id)
-  if (entry !== undefined) measure.collector.look(entry)
-  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
-  await app.pod.ended(app)
-  return await measure.summary(app)
-}
-
 test('s6-svscan keeps the signal, its supervisor passes it on, and both are told', async () => {
   const run = '#!/bin/sh\\nexec node /workload/app.mjs app\\n'
-  const found = await stopped(
-    `mkdir -p /tmp/scan/app; printf '${run}' > /tmp/scan/app/run; chmod +x /tmp/scan/app/run; exec s6-svscan /tmp/scan`,
+  const { found } = await stopped(
+    shell(`mkdir -p /tmp/scan/app; printf '${run}' > /tmp/scan/app/run; chmod +x /tmp/scan/app/run; exec s6-svscan /tmp/scan`),
   )
   expect(found).toMatchObject({
     process: { comm: 's6-svscan', disposition: 'Blocked' },
@@ -99,7 +95,7 @@ test('s6-svscan keeps the signal, its supervisor passes it on, and both are told
 })
 
 test('init of busybox signals everybody; one that has ended and that it never waited for is not left behind', async () => {
-  const found = await stopped("echo '::respawn:/node/node /workload/app.mjs app' > /etc/inittab; exec busybox init")
+  const { found } = await stopped(shell("echo '::respawn:/node/node /workload/app.mjs app' > /etc/inittab; exec busybox init"))
   expect(found).toMatchObject({
     process: { comm: 'busybox', disposition: 'Blocked' },
     stopSignal: { result: 'Delivered' },
@@ -113,7 +109,7 @@ test('init of busybox signals everybody; one that has ended and that it never wa
 
 test('what has made itself an orphan, in a session of its own, is below PID 1 as well', async () => {
   const trap = "trap 'kill -TERM -1; sleep 0.3; exit 0' TERM"
-  const found = await stopped(`${trap}; (setsid node /workload/app.mjs app &); while :; do sleep 1000 & wait; done`)
+  const { found } = await stopped(shell(`${trap}; (setsid node /workload/app.mjs app &); while :; do sleep 1000 & wait; done`))
   expect(found).toMatchObject({
     process: { comm: 'sh', disposition: 'Handler' },
     stopSignal: { result: 'Delivered' },
@@ -136,14 +132,8 @@ open('/out/app.start', 'w').write('x')
 `
 
 test('a thread that waits for the signal gets it, which the main thread has blocked', async () => {
-  const app = await runtime.pod().run({ args: ['python3', '-c', WORKER_WAITS] })
-  await app.pod.out('app.start')
-  await sleep(50)
-  const entry = measure.processes.container(app.id)
-  if (entry !== undefined) measure.collector.look(entry)
-  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
-  expect(await app.pod.ended(app)).toMatchObject({ code: 0 })
-  const found = await measure.summary(app)
+  const { end, found } = await stopped(['python3', '-c', WORKER_WAITS])
+  expect(end.code).toBe(0)
   expect(found).toMatchObject({
     process: { disposition: 'Blocked' },
     stopSignal: { result: 'Delivered' },
@@ -154,18 +144,7 @@ test('a thread that waits for the signal gets it, which the main thread has bloc
 })
 
 test('in the PID namespace of the node what is below outlives its parent, and nobody says that the kernel killed it', async () => {
-  const app = await runtime.pod().run({
-    args: ['sh', '-c', 'sleep 1000 & echo x > /out/app.start; wait'],
-    pidNamespace: 'Node',
-  })
-  await app.pod.out('app.start')
-  await sleep(50)
-  const entry = measure.processes.container(app.id)
-  if (entry !== undefined) measure.collector.look(entry)
-  const child = measure.processes.look(entry ?? expect.fail('the container is not known')).processes.at(-1)
-  expect(await app.pod.runc('kill', app.id, 'TERM')).toBe(0)
-  await app.pod.ended(app)
-  const found = await measure.summary(app)
+  const { children, found } = await stopped(shell('sleep 1000 & echo x > /out/app.start; wait'), 'Node')
   expect(found).toMatchObject({
     pidNamespace: 'Node',
     process: { comm: 'sh', disposition: 'Default' },
@@ -175,5 +154,5 @@ test('in the PID namespace of the node what is below outlives its parent, and no
     exit: { how: 'Killed' },
   })
   expect(found.processes?.[0]?.leftBehind).toBeUndefined()
-  if (child?.comm === 'sleep') process.kill(child.pid, 'SIGKILL')
+  for (const { pid } of children) process.kill(pid, 'SIGKILL')
 })
