@@ -149,11 +149,12 @@ async function why(objects: Objects): Promise<string> {
   return `${node}: ${said ?? (event === undefined ? 'it says nothing' : `${event.reason}: ${event.message}`)}`
 }
 
-/** The last line of severity warn or worse. */
+/** The last error; a warning where there is none. */
 async function lastTrouble(objects: Objects, path: string): Promise<string | undefined> {
   const answer = await objects.request({ method: 'GET', path, query: { tailLines: 50 }, accept: '*/*' })
   const lines = new TextDecoder().decode(answer.body).trim().split('\n')
-  const line = lines.findLast((text) => /"level":"(warn|error|fatal)"/.test(text))
+  const last = (level: RegExp) => lines.findLast((text) => level.test(text))
+  const line = last(/"level":"(error|fatal)"/) ?? last(/"level":"warn"/)
   if (line === undefined) return undefined
   const { msg, error } = JSON.parse(line) as { msg?: string; error?: string } // the agent's own log
   return [msg, error].filter(Boolean).join(': ')

@@ -41,8 +41,8 @@ export async function log({ objects, namespace }: Target, pod: string, tailLines
     const answer = await objects.request({ method: 'GET', path, query: { tailLines }, accept: '*/*' })
     return new TextDecoder().decode(answer.body)
   } catch (error) {
-    // 400 while the container is being made.
-    if (error instanceof Error && 'status' in error && error.status === 400) return undefined
+    // 400 while the container is being made, 404 while its kubelet has not heard of it.
+    if (error instanceof Error && 'status' in error && (error.status === 400 || error.status === 404)) return undefined
     throw error
   }
 }

@@ -137,13 +137,24 @@ beforeAll(async () => {
 afterAll(async () => {
   try {
     if (cluster !== undefined) {
+      // First of all: while a kind of the group goes kubectl may not find the others.
+      if (written !== undefined) {
+        const none = '{"metadata":{"finalizers":null}}'
+        const patch = await cluster.tryKubectl([
+          'patch',
+          'podtermination',
+          written.metadata.name,
+          '-n',
+          shop,
+          '--type=merge',
+          '-p',
+          none,
+        ])
+        if (patch.code !== 0) console.error(`namespace ${shop} cannot go: ${patch.stderr}`)
+      }
       await cluster.tryKubectl(['delete', 'clusterrolebinding,clusterrole', wider, '--ignore-not-found'])
       await cluster.tryKubectl(['delete', 'crd', probe, '--ignore-not-found'])
       await cluster.tryKubectl(['delete', 'pod', otherNode, '-n', NAMESPACE, '--force', '--ignore-not-found'])
-      await cluster.tryKubectl(
-        ['patch', 'podtermination', written.metadata.name, '-n', shop, '--type=merge', '-p', '{"metadata":{"finalizers":null}}'],
-        {},
-      )
       await cluster.tryKubectl(['delete', 'namespace', shop, '--wait=false'])
     }
   } finally {
