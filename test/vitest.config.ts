@@ -51,6 +51,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          // The scenarios mostly wait, for grace periods and hooks.
+          maxConcurrency: 8,
           testTimeout: 600_000,
           hookTimeout: 900_000,
           fileParallelism: false,
