@@ -40,7 +40,7 @@ export class Agent {
 
   pid(): number | undefined {
     const id = this.#containerId()
-    return id === undefined ? undefined : this.#world.processes.firstOf(id)
+    return id === undefined ? undefined : (this.#world.processes.firstOf(id) ?? this.#world.processes.oldestOf(id))
   }
 
   #containerId(): string | undefined {

@@ -38,10 +38,14 @@ export function measuredProblems(record: PodTermination, truth: Truth, expected:
     const mark = record.timeline?.find((it) => it.mark === real.mark && it.container === real.container)
     if (mark !== undefined) problems.push(...measuredMarkProblems(mark, real))
   }
-  if (record.kernel === undefined) return [...problems, 'the agent added nothing to it']
+  if (record.kernel === undefined) {
+    const ran = truth.containers.some(({ exit }) => exit !== undefined)
+    return ran ? [...problems, 'the agent added nothing to it'] : problems
+  }
   for (const real of truth.containers) {
     const shall = expected.containers[real.name]
-    const is = record.kernel.containers?.find(({ name }) => name === real.name)
+    // A container that was restarted has an entry for each run; what is true is told of the last.
+    const is = record.kernel.containers?.find(({ containerID }) => real.id !== undefined && containerID.endsWith(real.id))
     if (is !== undefined) problems.push(...rawProblems(is, real, expected), ...kernelProblems(is, shall?.kernel ?? {}))
     else if (real.exit?.how !== undefined && !isUnmeasured(expected, 'ContainerExited', real.name))
       problems.push(`container ${real.name}: the agent says nothing of it`)

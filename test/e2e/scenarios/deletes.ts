@@ -28,7 +28,9 @@ export const deletes: readonly Scenario[] = [
         cause: 'ForceDeleted',
         outcome: 'Lost',
         infos: ['EvidenceMissing'],
-        containers: { app: { outcome: 'Lost', stopSignal: ['Unknown', 'absent'] } },
+        // The kernel saw the process exit, but nobody saw with which code.
+        measured: { outcome: 'Unknown', infos: [], mayInform: ['EvidenceMissing'] },
+        containers: { app: { outcome: 'Lost', stopSignal: ['Unknown', 'absent'], measured: { outcome: 'Unknown' } } },
         mayMiss: ['StopSignal', 'ContainerExited'],
       },
     ],
@@ -54,6 +56,7 @@ export const deletes: readonly Scenario[] = [
         outcome: 'ForcedKill',
         warnings: ['GraceExhausted/app'],
         infos: ['GraceShortened'],
+        measured: { warnings: ['GraceExhausted/app', 'StopSignalIgnored/app'] },
         containers: { app: { outcome: 'ForcedKill', stopSignal: ['Ignored', 'Unknown'], kill: ['Runtime'], code: 137 } },
       },
     ],

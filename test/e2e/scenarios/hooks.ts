@@ -94,6 +94,7 @@ export const hooks: readonly Scenario[] = [
         cause: 'Deleted',
         outcome: 'ForcedKill',
         warnings: ['GraceExhausted/app'],
+        measured: { warnings: ['GraceExhausted/app', 'StopSignalIgnored/app'] },
         containers: {
           app: {
             outcome: 'ForcedKill',
@@ -109,6 +110,7 @@ export const hooks: readonly Scenario[] = [
         cause: 'Deleted',
         outcome: 'ForcedKill',
         warnings: ['PreStopOverran/app'],
+        measured: { warnings: ['PreStopOverran/app', 'StopSignalIgnored/app'] },
         containers: {
           app: { outcome: 'ForcedKill', preStop: ['Overran'], stopSignal: ['Ignored', 'Unknown'], kill: ['Runtime'], code: 137 },
         },

@@ -65,6 +65,7 @@ export const manyContainers: readonly Scenario[] = [
         cause: 'Deleted',
         outcome: 'ForcedKill',
         warnings: ['GraceExhausted/deaf', 'GraceNearlyExhausted/term'],
+        measured: { warnings: ['GraceExhausted/deaf', 'GraceNearlyExhausted/term', 'StopSignalIgnored/deaf'] },
         containers: {
           zero: GRACEFUL,
           term: { outcome: 'Signalled', preStop: ['Succeeded', 'Unknown'], stopSignal: ['Delivered', 'Unknown'], code: 143 },

@@ -71,6 +71,13 @@ export class ContainerProcesses {
     return pid === undefined ? undefined : this.#known.get(pid)?.podUid
   }
 
+  /** The oldest process of a container that has the process ids of the node, where none is PID 1. */
+  oldestOf(containerId: string): number | undefined {
+    this.scan()
+    const pids = [...this.#known.values()].filter((it) => it.containerId === containerId).map(({ pid }) => pid)
+    return pids.length === 0 ? undefined : Math.min(...pids)
+  }
+
   firstOf(containerId: string): number | undefined {
     return this.#first.get(containerId)
   }

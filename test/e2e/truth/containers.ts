@@ -29,6 +29,8 @@ export type Place = 'Container' | 'Pod' | 'OtherPod' | 'Node'
 export interface ContainerTruth {
   readonly name: string
   readonly role: ContainerRole
+  /** Of its last run; absent where it never ran. */
+  readonly id?: string
   readonly preStop?: { readonly handler: PreStopHandler; readonly seconds?: number }
   /** Runs of the preStop hook, by its own words: it had been started by then, and ended then. */
   readonly hooks: readonly { readonly startedBy: Micros; readonly ended?: Interval }[]
@@ -75,7 +77,7 @@ export function containerTruths(lines: readonly Line[], instruments: Instruments
       role,
       ...(hook === undefined ? {} : { preStop: hook }),
       hooks: hookRuns(words, instruments.clock),
-      ...(id === undefined ? { forwarded: false } : fromSignals(id, instruments)),
+      ...(id === undefined ? { forwarded: false } : { id, ...fromSignals(id, instruments) }),
       ...tookSignal(words),
     }
   })
@@ -126,7 +128,7 @@ function tookSignal(words: readonly Word[]): { tookSignal?: Interval } {
 function fromSignals(
   id: string,
   { clock, signals, processes, runtime }: Instruments,
-): Omit<ContainerTruth, 'name' | 'role' | 'hooks'> {
+): Omit<ContainerTruth, 'name' | 'role' | 'id' | 'hooks'> {
   const first = processes.firstOf(id)
   if (first === undefined) return { forwarded: false, ...exitTruth(undefined, runtime.exitOf(id), clock) }
   const from = processes.learnedAt(id) - 1_000_000
