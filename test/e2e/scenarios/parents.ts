@@ -79,10 +79,12 @@ export const parents: readonly Scenario[] = [
   story({
     number: 37,
     title: 'npm start, with a shell in between',
-    did: 'PID 1 is npm; its start script is two commands, so that a shell stands between npm and the program.',
+    did: 'PID 1 is npm; its start script is two commands, so that a shell stands between npm and the program: it dies of the SIGTERM that npm passes on, and npm exits with 1.',
     container: (stage) => packaged(stage, 'npm start', `true && ${start}; true`),
-    app: { outcome: 'Graceful', stopSignal: ['Delivered', 'Unknown'], code: 0 },
-    kernel: { disposition: 'Handler', passedOn: 'PassedOn', kill: 'absent', exit: 'Exited' },
+    app: { outcome: 'Failed', stopSignal: ['Delivered', 'Unknown'], code: 1 },
+    kernel: { disposition: 'Handler', passedOn: 'PassedOn', kill: 'absent', exit: 'Exited', leftBehind: true },
+    // Without the agent an exit with 1 in the second of the signal could as well be a crash.
+    more: { mayMiss: ['StopSignal'] },
   }),
   story({
     number: 38,
