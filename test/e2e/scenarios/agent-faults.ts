@@ -92,9 +92,10 @@ export const agentFaults: readonly Scenario[] = [
       {
         pod: /^app$/,
         cause: 'Deleted',
-        outcome: 'Graceful',
+        outcome: 'Unknown',
+        // The object is gone before the controller's watch is back: the kernel told how it ended, but nobody the exit code.
         containers: {
-          app: { outcome: 'Graceful', stopSignal: ['Delivered', 'Unknown'], code: 0, kernel: { kill: 'absent', exit: 'Exited' } },
+          app: { outcome: 'Unknown', stopSignal: ['Delivered'], kernel: { kill: 'absent', exit: 'Exited' } },
         },
         mayInform: ['EvidenceMissing'],
       },
