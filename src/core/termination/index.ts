@@ -230,7 +230,8 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       startEarliest,
       removal.since ?? 0,
       finalFloor === undefined ? 0 : toRecorder(finalFloor, 'APIServer'),
-      asked === undefined ? 0 : lastExitRecorder,
+      // A pod that is deleted by force is gone before its containers are.
+      asked === undefined || lastExitRecorder > removal.arrivedAt ? 0 : lastExitRecorder,
     )
     entries.push(observed('Removed', earliest, removal, removal.change === 'Deleted' ? 'APIServer' : 'Recorder'))
   }
