@@ -153,9 +153,13 @@ function isForced(measured: Measured | undefined, signalName: string, byTime: ()
   return byTime()
 }
 
+/** What was before the termination ended an earlier run, which its record is not about. */
+const inTermination = (measured: Measured | undefined, notBefore: Micros): Measured | undefined =>
+  measured?.exit !== undefined && measured.exit.latest < notBefore ? undefined : measured
+
 export function endOfContainer(given: ContainerHistory, context: ContainerContext): ContainerResult {
-  const { measured } = context
-  const container = asMeasured(given, measured, context.notBefore, context.startBy)
+  const measured = inTermination(context.measured, context.notBefore)
+  const container = asMeasured(given, context.measured, context.notBefore, context.startBy)
   const { spec, status } = container
   const marks: ContainerMark[] = []
   const terminated = status?.terminated

@@ -1,6 +1,6 @@
 /** What a record cannot say because nobody saw it, one sentence each. */
 import type { PodFact } from '../evidence.ts'
-import { formatTime, type Micros } from '../time.ts'
+import { formatTime, type Micros, parseTime } from '../time.ts'
 import type { ContainerResult } from './containers.ts'
 import type { History } from './history.ts'
 
@@ -38,6 +38,7 @@ export function evidenceMissing(input: MissingInput): string[] {
     found.push(`only ${left.join(' and ')} of the pod ${was} left when the recorder looked: its containers' ends are not known.`)
     return found
   }
+  found.push(...unmeasured(input))
   if (foreignKernel !== undefined && kernel === undefined)
     found.push(`the agent of another node, ${foreignKernel}, claims to have measured this pod, which is not believed.`)
   if (agent !== undefined && kernel?.complete !== true) {
@@ -66,4 +67,35 @@ export function evidenceMissing(input: MissingInput): string[] {
     }
   }
   return found
+}
+
+/** What the agent of the node may have missed while the pod's containers ended, and what of its word cannot be true. */
+function unmeasured({ history: { kernel }, containers }: MissingInput): string[] {
+  const touched = containers.flatMap(({ killing, stop, exit }) => {
+    const from = killing ?? stop ?? exit
+    return from === undefined ? [] : [{ from: from.earliest, to: (exit ?? from).latest }]
+  })
+  const gaps = (kernel?.gaps ?? []).flatMap((gap) => {
+    const from = gap.from === undefined ? Number.NEGATIVE_INFINITY : parseTime(gap.from)
+    const to = parseTime(gap.to)
+    return from !== undefined && to !== undefined && touched.some((span) => from <= span.to && to >= span.from)
+      ? [{ since: gap.from === undefined ? '' : ` from ${time(from)}`, until: time(to), reason: gap.reason }]
+      : []
+  })
+  const lost = kernel?.lostEvents ?? 0
+  return [
+    ...gaps.map(({ since, until, reason }) => `the kernel's signals may have gone unseen${since} to ${until}: ${reason}.`),
+    ...(lost > 0 && gaps.length === 0
+      ? [
+          `the kernel threw ${lost} events away unread while the pod was ending: what is not among the measured may have been there.`,
+        ]
+      : []),
+    ...containers.flatMap(({ end, measured }) =>
+      measured === undefined || measured.distrusted.length === 0
+        ? []
+        : [
+            `what the agent says of ${end.name} has times that cannot be true, and is left out: ${measured.distrusted.join(', ')}.`,
+          ],
+    ),
+  ]
 }

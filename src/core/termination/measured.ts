@@ -85,8 +85,13 @@ export function measure(kernel: KernelFacts | undefined, container: ContainerHis
     kill: ended ? undefined : kill,
     preStop: take('end of the preStop hook', facts.preStop),
     distrusted,
+    // What was left out may be the very signal that is asked for.
     whole: (from) =>
-      exit !== undefined && facts.exit?.how !== 'Unknown' && facts.notes === undefined && unbroken(kernel, from, exit.latest),
+      distrusted.length === 0 &&
+      exit !== undefined &&
+      facts.exit?.how !== 'Unknown' &&
+      facts.notes === undefined &&
+      unbroken(kernel, from, exit.latest),
   }
 }
 
