@@ -109,7 +109,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** `:8081`, `127.0.0.1:8081`, `[::1]:8081` -> host (all addresses where it is empty) and port (0: any free one). */
+/** `:8081`, `127.0.0.1:8081`, `[::1]:8081` -> host (all addresses where it is empty) and port (0: one that is free). */
 export const address: Kind<ListenAddress> = {
   parse(text) {
     const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text)

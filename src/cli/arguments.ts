@@ -12,7 +12,7 @@ export interface Flag {
   readonly short?: string
   /** What stands for the value in the help, as NAME; absent: a switch. */
   readonly value?: string
-  /** The values that there are; absent: any. */
+  /** The values that there are; absent: every value is taken. */
   readonly choices?: readonly string[]
   readonly help: string
 }

@@ -9,7 +9,7 @@ type OperatorBase = typeof import('@dot-i/k8s-operator')
 
 const unavailable = (what: string) => new Error(`the operator base has no ${what} of its own: use the connection of src/kube`)
 
-/** Throws as soon as anybody asks it for something. */
+/** Throws at the first call. */
 const noClient = new Proxy(
   {},
   {
