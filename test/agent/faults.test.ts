@@ -33,6 +33,24 @@ async function shipped(instance: string): Promise<AgentProcess> {
   return one
 }
 
+/** A shell that does not hear SIGTERM, with its app running below it. */
+async function deafShell() {
+  const container = await rig.runtime.pod().run({ args: DEAF_SHELL })
+  const { pod } = container
+  await pod.out('app.start')
+  return { container, pod }
+}
+
+/** The agent sees the pod, then sees it deleted, and then the runtime sends the stop signal. */
+async function deleteAndSignal(container: Awaited<ReturnType<typeof deafShell>>['container']): Promise<void> {
+  const { pod } = container
+  secure.set(pod.uid, { containers: { app: container } })
+  await sleep(500)
+  secure.set(pod.uid, { containers: { app: container }, deletedAt: new Date() })
+  await sleep(50)
+  await pod.runc('kill', container.id, 'TERM')
+}
+
 const trace = async (one: Awaited<ReturnType<Rig['agent']>>) =>
   one.agent
     .ready()
@@ -53,14 +71,8 @@ const FAULTS: readonly { readonly when: string; readonly what: string; readonly 
       const instance = instanceName()
       const where = { folder: rig.mount.folder, instance }
       const one = await shipped(instance)
-      const container = await rig.runtime.pod().run({ args: DEAF_SHELL })
-      const { pod } = container
-      await pod.out('app.start')
-      secure.set(pod.uid, { containers: { app: container } })
-      await sleep(500)
-      secure.set(pod.uid, { containers: { app: container }, deletedAt: new Date() })
-      await sleep(50)
-      await pod.runc('kill', container.id, 'TERM')
+      const { container, pod } = await deafShell()
+      await deleteAndSignal(container)
       const before = await until(() => secure.applied(pod.uid)[0])
       expect(before.body.kernel).toMatchObject({ complete: false, containers: [{ stopSignal: { result: 'Ignored' } }] })
       await one.kill('SIGKILL')
@@ -92,9 +104,7 @@ const FAULTS: readonly { readonly when: string; readonly what: string; readonly 
     async run() {
       const instance = instanceName()
       const one = await shipped(instance)
-      const container = await rig.runtime.pod().run({ args: DEAF_SHELL })
-      const { pod } = container
-      await pod.out('app.start')
+      const { container, pod } = await deafShell()
       secure.set(pod.uid, { containers: { app: container }, deletedAt: new Date() })
       await sleep(300)
       await pod.runc('kill', container.id, 'TERM')
@@ -117,14 +127,8 @@ const FAULTS: readonly { readonly when: string; readonly what: string; readonly 
     async run() {
       const instance = instanceName()
       const one = await shipped(instance)
-      const container = await rig.runtime.pod().run({ args: DEAF_SHELL })
-      const { pod } = container
-      await pod.out('app.start')
-      secure.set(pod.uid, { containers: { app: container } })
-      await sleep(500)
-      secure.set(pod.uid, { containers: { app: container }, deletedAt: new Date() })
-      await sleep(50)
-      await pod.runc('kill', container.id, 'TERM')
+      const { container, pod } = await deafShell()
+      await deleteAndSignal(container)
       await sleep(50)
       expect(await one.kill('SIGTERM'), one.output).toBe(0)
       expect(exists({ folder: rig.mount.folder, instance })).toBe(false)

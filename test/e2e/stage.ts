@@ -52,6 +52,14 @@ export class Stage {
     return this.running(pod.metadata.name)
   }
 
+  /** Runs the pod, deletes it and waits until it is gone. @returns the pod as it was before */
+  async deleted(manifest: Raw): Promise<Raw> {
+    const pod = await this.run(manifest)
+    await this.delete(pod)
+    await this.gone(pod)
+    return pod
+  }
+
   async running(name: string): Promise<Raw> {
     const pod = await this.until(name, 'all containers running and ready', ({ status }) => {
       const statuses: Raw[] = status?.containerStatuses ?? []

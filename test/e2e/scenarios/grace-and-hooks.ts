@@ -9,10 +9,7 @@ function experiment(number: number, seconds: number, hook: 'Succeeded' | 'Overra
     act: async (stage) => {
       const { manifests } = stage
       const app = manifests.program('app', { ON_TERM: 'ignore', TICK_MS: 50 }, { lifecycle: manifests.execHook(seconds) })
-      const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 15 }))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', [app], { terminationGracePeriodSeconds: 15 }))]
     },
     expect: [
       {

@@ -10,10 +10,7 @@ export const hooks: readonly Scenario[] = [
     act: async (stage) => {
       const { manifests } = stage
       const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 1200 }, { lifecycle: manifests.execHook(0.5, 1) })
-      const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 10 }))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', [app], { terminationGracePeriodSeconds: 10 }))]
     },
     expect: [
       {

@@ -105,10 +105,7 @@ export const killers: readonly Scenario[] = [
       const app = manifests.program('app', {}, SMALL)
       const say = `echo '{"what":"start","at":0}' >> $WORDS`
       const script = `${say}; trap 'EAT_AFTER_MS=1 ${app.command.join(' ')}; sleep 1; exit 0' TERM; sleep 3600 & wait`
-      const pod = await stage.run(manifests.pod('app', [{ ...app, command: ['sh', '-c', script] }]))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', [{ ...app, command: ['sh', '-c', script] }]))]
     },
     expect: [
       {
@@ -125,10 +122,7 @@ export const killers: readonly Scenario[] = [
     did: 'The app takes SIGTERM and exits with 137 after 1.2 s; nobody killed it.',
     act: async (stage) => {
       const app = stage.manifests.program('app', { ON_TERM: 'exit', EXIT_CODE: 137, EXIT_AFTER_MS: 1200 })
-      const pod = await stage.run(stage.manifests.pod('app', [app]))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(stage.manifests.pod('app', [app]))]
     },
     expect: [
       {

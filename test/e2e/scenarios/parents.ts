@@ -24,10 +24,7 @@ function story({ number, title, did, container, app, kernel, more }: Story): Sce
     title,
     did,
     act: async (stage) => {
-      const pod = await stage.run(stage.manifests.pod('app', [container(stage)], { terminationGracePeriodSeconds: GRACE }))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(stage.manifests.pod('app', [container(stage)], { terminationGracePeriodSeconds: GRACE }))]
     },
     expect: [{ pod: /^app$/, cause: 'Deleted', outcome: app.outcome, containers: { app: { ...app, kernel } }, ...more }],
   }

@@ -12,10 +12,7 @@ function shared(number: number, title: string, did: string, spec: object, pidNam
     act: async (stage) => {
       const { manifests } = stage
       const containers = [manifests.command('app', ['sleep', '3600']), manifests.shell('deaf', 'trap "" TERM; exec sleep 3600')]
-      const pod = await stage.run(manifests.pod('app', containers, { terminationGracePeriodSeconds: 4, ...spec }))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', containers, { terminationGracePeriodSeconds: 4, ...spec }))]
     },
     expect: [
       {

@@ -16,10 +16,7 @@ function oneContainer(
     title,
     did,
     act: async (stage) => {
-      const pod = await stage.run(stage.manifests.pod('app', [container(stage)], { terminationGracePeriodSeconds: 5 }))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(stage.manifests.pod('app', [container(stage)], { terminationGracePeriodSeconds: 5 }))]
     },
     expect: [{ pod: /^app$/, cause: 'Deleted', outcome: expected.outcome, containers: { app: expected }, ...more }],
   }

@@ -21,10 +21,7 @@ export const stopSignals: readonly Scenario[] = [
     act: async (stage) => {
       const { manifests, world } = stage
       const app = manifests.shell('app', 'trap "sleep 1.2; exit 0" QUIT; sleep 3600 & wait', { image: world.images.quit })
-      const pod = await stage.run(manifests.pod('app', [app]))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', [app]))]
     },
     expect: [
       {
@@ -79,10 +76,7 @@ export const stopSignals: readonly Scenario[] = [
       const { manifests } = stage
       const lifecycle = { preStop: { exec: { command: ['sh', '-c', 'kill -TERM 1; sleep 5'] } } }
       const app = manifests.shell('app', 'trap "sleep 1; exit 0" TERM; sleep 3600 & wait', { lifecycle })
-      const pod = await stage.run(manifests.pod('app', [app]))
-      await stage.delete(pod)
-      await stage.gone(pod)
-      return [pod]
+      return [await stage.deleted(manifests.pod('app', [app]))]
     },
     expect: [
       {
