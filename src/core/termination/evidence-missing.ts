@@ -35,7 +35,8 @@ export function evidenceMissing(input: MissingInput): string[] {
       ...(kernel === undefined ? [] : ['what an agent measured']),
     ]
     const was = left.length > 1 || history.events.length > 0 ? 'were' : 'was'
-    found.push(`only ${left.join(' and ')} of the pod ${was} left when the recorder looked: its containers' ends are not known.`)
+    const lacks = kernel === undefined ? "its containers' ends are" : 'what its containers were to it, and their exit codes, are'
+    found.push(`only ${left.join(' and ')} of the pod ${was} left when the recorder looked: ${lacks} not known.`)
     return found
   }
   found.push(...unmeasured(input))

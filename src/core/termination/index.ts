@@ -20,7 +20,7 @@ import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
 import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
-import { measure } from './measured.ts'
+import { marksOfAbsent, measure } from './measured.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { skewOf } from './skew.ts'
 import { MINIMUM_STOP } from './stop-rules.ts'
@@ -198,6 +198,12 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   if (acknowledged !== undefined) entries.push(observed('Acknowledged', startEarliest, acknowledged, 'Kubelet'))
   for (const { end, marks } of containers) {
     for (const mark of marks) entries.push({ ...mark, container: end.name, clock: 'Node' })
+  }
+
+  if (last === undefined) {
+    for (const mark of marksOfAbsent(history.kernel)) {
+      entries.push({ ...mark, clock: 'Node', source: 'Kernel', confidence: 'Measured' })
+    }
   }
 
   const first = firstStop(containers)

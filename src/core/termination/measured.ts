@@ -95,6 +95,32 @@ export function measure(kernel: KernelFacts | undefined, container: ContainerHis
   }
 }
 
+export interface MeasuredMark extends Interval {
+  readonly mark: 'StopSignal' | 'Kill' | 'ContainerExited'
+  readonly container: string
+}
+
+/**
+ * Marks of a pod of which nobody has the object any more, by the names that the agent knew. A name that stands there twice had an
+ * earlier run, and which of its signals were of this termination cannot be told.
+ */
+export function marksOfAbsent(kernel: KernelFacts | undefined): MeasuredMark[] {
+  const entries = kernel?.containers ?? []
+  return entries.flatMap(({ name, stopSignal, kill, exit }) => {
+    if (name === undefined || entries.filter((other) => other.name === name).length > 1) return []
+    const end = exit === undefined ? undefined : momentOf(exit)
+    const mark = (what: MeasuredMark['mark'], moment: Moment | undefined): MeasuredMark[] => {
+      const at = moment === undefined ? undefined : momentOf(moment)
+      return at === undefined || (end !== undefined && at.earliest > end.latest) ? [] : [{ mark: what, container: name, ...at }]
+    }
+    return [
+      ...mark('StopSignal', stopSignal),
+      ...(exit?.how === 'Exited' ? [] : mark('Kill', kill)),
+      ...mark('ContainerExited', exit),
+    ]
+  })
+}
+
 /** The trace was read all the time, and the kernel threw nothing away. */
 function unbroken(kernel: KernelFacts, from: Micros, to: Micros): boolean {
   const [since, until] = [parseTime(kernel.tracedFrom), parseTime(kernel.tracedUntil)]

@@ -141,10 +141,11 @@ function fromSignals(
     if (signal.target.pid === first) {
       // PID 1 of a namespace is out of the reach of those in it: the kernel drops what they send.
       if (signal.number === SIGKILL && signal.result !== DROPPED) kill ??= signal
-      else if (signal.number !== SIGKILL && signal.sender.comm.startsWith('runc') && !NO_STOP_SIGNALS.has(signal.number))
+      else if (signal.number !== SIGKILL && fromRuntime(signal, id, processes) && !NO_STOP_SIGNALS.has(signal.number))
         stop ??= signal
-    } else if (signal.number === SIGTERM || signal.number === stop?.number) {
-      if (stop !== undefined && processes.of(signal.target.pid)?.containerId === id) forwarded ??= signal
+    } else if (stop !== undefined && (signal.number === SIGTERM || signal.number === stop.number)) {
+      // What PID 1 of a namespace sends stays in it, whether anybody had a look at the receiver or not.
+      if (signal.sender.pid === first || processes.of(signal.target.pid)?.containerId === id) forwarded ??= signal
     }
     if (
       signal.number === SIGCHLD &&
@@ -170,6 +171,10 @@ function fromSignals(
     ...exitTruth(exit, told, clock),
   }
 }
+
+/** The trace names a sender as it was last seen: a program that runc has just made way for in a container may still be called runc. */
+const fromRuntime = ({ sender }: Signal, id: string, processes: ContainerProcesses): boolean =>
+  sender.comm.startsWith('runc') && processes.of(sender.pid)?.containerId !== id
 
 /**
  * The kernel names the thread that ended last as the sender. Where that one came and went unknown (a program of many threads that

@@ -285,3 +285,34 @@ test('half a second of clock skew moves no measured mark', () => {
     expect(made(node).outcome).toBe('Graceful')
   }
 })
+
+describe('a pod of which nobody has the object any more', () => {
+  const absent: Fact = { type: 'Absent', arrivedAt: micros(20), pod: { namespace: 'shop', name: 'web-0', uid: 'u-1' } }
+  const marks = (kernel: KernelFacts) =>
+    assemble([absent, { type: 'Kernel', arrivedAt: micros(20), kernel }], micros(21))?.timeline?.map(({ mark }) => mark)
+  const whole = {
+    stopSignal: stop(1),
+    kill: { ...moment(6), by: 'Runtime' as const },
+    exit: { ...moment(6.1), how: 'Killed' as const },
+  }
+
+  test('has the marks that its agent measured, and is Lost all the same', () => {
+    const made = assemble([absent, { type: 'Kernel', arrivedAt: micros(20), kernel: kernelOf(whole) }], micros(21))
+    expect(made).toMatchObject({ state: 'Complete', outcome: 'Lost' })
+    expect(made?.timeline?.filter(({ confidence }) => confidence === 'Measured')).toMatchObject([
+      { mark: 'StopSignal', container: 'app', ...moment(1) },
+      { mark: 'Kill', ...moment(6) },
+      { mark: 'ContainerExited', ...moment(6.1) },
+    ])
+    expect(findingOf(made as NonNullable<typeof made>, 'EvidenceMissing').message).toContain('exit codes')
+  })
+
+  test('has none of a name that stands for two runs, none that cross, and none from after the end', () => {
+    const twice = kernelOf(whole)
+    const [one] = twice.containers ?? []
+    expect(marks({ ...twice, containers: one === undefined ? [] : [one, { ...one, containerID: 'containerd://2' }] })).toEqual([])
+    const crossed = { ...stop(1), earliest: moment(3).earliest }
+    expect(marks(kernelOf({ ...whole, stopSignal: crossed }))).toEqual(['Kill', 'ContainerExited'])
+    expect(marks(kernelOf({ ...whole, kill: { ...moment(9), by: 'Runtime' } }))).toEqual(['StopSignal', 'ContainerExited'])
+  })
+})
