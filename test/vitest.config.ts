@@ -51,8 +51,6 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          // Needs the agent, as that half of the scenarios does.
-          exclude: process.env.GRACEWATCH_E2E_AGENT === '1' ? [] : ['test/e2e/agent-rights/**'],
           // The scenarios mostly wait, for grace periods and hooks.
           maxConcurrency: 8,
           testTimeout: 600_000,

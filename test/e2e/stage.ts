@@ -17,6 +17,9 @@ const SETTLED_SECONDS = 1.2
 /** What a termination may take past its deadline before it counts as overdue, and a little more. */
 const OVERDUE_SLACK_SECONDS = 7
 
+/** Holds an object of a story until its release. */
+export const FINALIZER = 'gracewatch.dev/e2e'
+
 /** One scenario's namespace and what it does in it. Every call that begins, shortens or releases an end is kept as an action. */
 export class Stage {
   readonly world: World
@@ -157,6 +160,12 @@ export class Stage {
 
   actionsOn(uid: string): readonly Action[] {
     return this.#actions.get(uid) ?? []
+  }
+
+  /** Takes FINALIZER off the pod. */
+  async release(pod: Raw): Promise<void> {
+    const call = await this.world.api.patch(this.path('Pod', pod.metadata.name), { metadata: { finalizers: null } }, 'merge')
+    this.noteAction(pod, 'release', call)
   }
 
   /** Waits until the object of the pod is gone. */

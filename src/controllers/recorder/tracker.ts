@@ -44,8 +44,10 @@ export class Tracker {
   mayExist: boolean
   /** By the high-water mark it has been recorded: where no record is found, somebody has deleted it. */
   recordedBefore = false
-  /** State in which a write was refused last, and when it may be tried again. */
+  /** State in which a write was refused last; notBefore: when it may be tried again. */
   refusedIn: PodTermination['state']
+  /** How many writes were refused in that state. */
+  refusals = 0
   notBefore: Micros = 0
   /** The record stands in Gracewatch's own namespace. */
   elsewhere = false

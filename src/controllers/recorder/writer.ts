@@ -1,6 +1,6 @@
 /**
  * Writes the record of one termination: under which name and in which namespace, at what rate, and what to do where the API server
- * refuses it. It is never tried hot: once in each state, again after some minutes, and then no more.
+ * refuses it. It is never tried hot: once in each state (and soon again where it was forbidden), again after some minutes, and then no more.
  */
 import { createHash } from 'node:crypto'
 import { type PodTermination, STATES } from '../../api/pod-termination.ts'
@@ -15,6 +15,8 @@ import type { Tracker } from './tracker.ts'
 
 /** A quota that is full mostly stays so; a CRD that is missing is applied by a person. */
 const RETRY_REFUSED: Micros = 300 * SECOND
+/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects (130 ms on 1.37). */
+const RETRY_FORBIDDEN: Micros = 5 * SECOND
 const TELL_AGAIN: Micros = 3600 * SECOND
 const MAX_TOLD = 10_000
 
@@ -139,11 +141,13 @@ export class RecordWriter {
       this.#told.set(key, now)
       log.warn({ namespace: tracker.namespace, reason: refused.reason, error: refused.message }, 'records refused')
     }
-    const again = tracker.refusedIn === record.state
+    tracker.refusals = tracker.refusedIn === record.state ? tracker.refusals + 1 : 1
     tracker.refusedIn = record.state
-    tracker.notBefore = now + RETRY_REFUSED
-    // Of a termination that is over, the second refusal is the last.
-    if (refused.retry === 'Never' || (again && record.state === 'Complete')) tracker.closed = true
+    const soon = refused.reason === 'Forbidden' && tracker.refusals === 1
+    tracker.notBefore = now + (soon ? RETRY_FORBIDDEN : RETRY_REFUSED)
+    // Of a termination that is over, the second refusal is the last, not counting the one that a server in its start may have made.
+    const most = refused.reason === 'Forbidden' ? 3 : 2
+    if (refused.retry === 'Never' || (tracker.refusals >= most && record.state === 'Complete')) tracker.closed = true
   }
 }
 

@@ -1,8 +1,10 @@
 /** 52 to 54: the agent, the runtime or the API server is away while pods end. */
 import type { Scenario } from '../scenario.ts'
-import type { Stage } from '../stage.ts'
+import { FINALIZER, type Stage } from '../stage.ts'
 
 const AWAY_SECONDS = 60
+/** Controller, kubelet and agent have found the API server again by then: none waits longer than 10 s between two tries. */
+const BACK_SECONDS = 30
 
 function deaf(stage: Stage, grace: number) {
   const { manifests } = stage
@@ -73,18 +75,22 @@ export const agentFaults: readonly Scenario[] = [
   {
     number: 54,
     title: 'API server away for 60 s while a pod ends',
-    did: 'A pod (grace 100 s) is deleted, a second later the API server is killed and stays away for 60 s; meanwhile the app, which took SIGTERM, exits with 0.',
+    did: 'A pod with a finalizer (grace 100 s) is deleted, a second later the API server is killed and stays away for 60 s; meanwhile the app, which took SIGTERM, exits with 0.',
     alone: true,
     agentOnly: true,
     act: async (stage) => {
       const { manifests, world } = stage
       const app = manifests.program('app', { ON_TERM: 'exit', EXIT_AFTER_MS: 5000 })
-      const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 100 }))
+      const spec = manifests.pod('app', [app], { terminationGracePeriodSeconds: 100 }, { finalizers: [FINALIZER] })
+      const pod = await stage.run(spec)
       await stage.delete(pod)
       await stage.pass(1)
       await world.cluster.killPart('kube-apiserver')
       await stage.pass(AWAY_SECONDS)
       await world.cluster.startPart('kube-apiserver')
+      // Without the finalizer the object could be gone before the controller's watch is back, and its exit code with it.
+      await stage.pass(BACK_SECONDS)
+      await stage.release(pod)
       await stage.gone(pod)
       return [pod]
     },
@@ -92,10 +98,9 @@ export const agentFaults: readonly Scenario[] = [
       {
         pod: /^app$/,
         cause: 'Deleted',
-        outcome: 'Unknown',
-        // The object is gone before the controller's watch is back: the kernel told how it ended, but nobody the exit code.
+        outcome: 'Graceful',
         containers: {
-          app: { outcome: 'Unknown', stopSignal: ['Delivered'], kernel: { kill: 'absent', exit: 'Exited' } },
+          app: { outcome: 'Graceful', stopSignal: ['Delivered'], code: 0, kernel: { kill: 'absent', exit: 'Exited' } },
         },
         mayInform: ['EvidenceMissing'],
       },

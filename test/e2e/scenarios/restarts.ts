@@ -46,7 +46,9 @@ export const restarts: readonly Scenario[] = [
         infos: ['EvidenceMissing'],
         mayInform: ['EvidenceMissing'],
         workload: 'StatefulSet/web',
-        containers: { app: LOST },
+        // The kernel saw it end itself; its exit code nobody saw.
+        measured: { outcome: 'Unknown' },
+        containers: { app: { ...LOST, measured: { outcome: 'Unknown', stopSignal: ['Delivered'] }, kernel: { exit: 'Exited' } } },
         mayMiss: UNSEEN,
       },
     ],

@@ -2,8 +2,7 @@
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import type { Raw } from '../api.ts'
 import type { Scenario } from '../scenario.ts'
-
-const FINALIZER = 'gracewatch.dev/e2e'
+import { FINALIZER } from '../stage.ts'
 
 /** What the record said while the termination was overdue. */
 function overdueProblems(history: readonly Raw[], reason: RegExp): string[] {
@@ -57,8 +56,7 @@ export const stuck: readonly Scenario[] = [
       const pod = await stage.run(manifests.pod('app', [app], { terminationGracePeriodSeconds: 3 }, { finalizers: [FINALIZER] }))
       await stage.delete(pod)
       await stage.recordState(pod, 'Overdue', 30)
-      const call = await stage.world.api.patch(stage.path('Pod', 'app'), { metadata: { finalizers: null } }, 'merge')
-      stage.noteAction(pod, 'release', call)
+      await stage.release(pod)
       await stage.gone(pod)
       return [pod]
     },

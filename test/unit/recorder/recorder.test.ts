@@ -158,6 +158,16 @@ describe('a place that takes no record', () => {
     expect(bench.recorder.stats.tracked).toBe(0)
   })
 
+  test('where it is forbidden: once more soon, as by a server that has just started, and once after 5 minutes', async () => {
+    const bench = new Bench()
+    bench.answer = () => refused('Forbidden')
+    await bench.play(quick())
+    await bench.until(3000)
+    expect(bench.writes.map(({ at }) => Math.round(at))).toEqual([1, 6, 306])
+    expect(bench.logged).toEqual(['records refused'])
+    expect(bench.recorder.stats.tracked).toBe(0)
+  })
+
   test('for what is wrong with the record itself: never again', async () => {
     const bench = new Bench()
     bench.answer = () => refused('TooLarge')
