@@ -70,12 +70,13 @@ describe.each([
     await world.meetProduct({ agent })
   }, 15 * MINUTES)
 
-  afterAll(() => {
+  afterAll(async () => {
     if (played(agent).length === 0) return
+    await world.removeNamespaces()
     const text = table(figuresOf(played(agent), world.controller?.memory() ?? [], world.agent?.memory()))
     figures.set(agent, text)
     console.log(`\n${title}:\n${text}`)
-  })
+  }, 5 * MINUTES)
 
   describe.concurrent('side by side', () => {
     for (const scenario of scenariosOf(agent).filter(({ alone }) => !alone)) it(name(scenario), () => play(scenario))
