@@ -6,6 +6,7 @@ import type { Clocks, Interval } from './clocks.ts'
 import type { ContainerResult } from './containers.ts'
 import type { ServiceResult } from './endpoints.ts'
 import type { History } from './history.ts'
+import { momentOf } from './measured.ts'
 import { MINIMUM_STOP } from './stop-rules.ts'
 
 /** Proxies and load balancers need about this long to hear of an endpoint that left. */
@@ -96,7 +97,7 @@ function ofSignal({ end, killing, stop, measured }: ContainerResult): Finding | 
         : disposition === 'Ignored'
           ? `Look for what sets ${signal} to be ignored (trap "" in a script, nohup), or give ${first} a handler for it.`
           : `Give ${first} a handler for ${signal}, or start it below an init (tini): only as PID 1 a program without one does not end at it.`
-    return finding('StopSignalIgnored', `the kernel dropped ${sent} for ${who} ${why}${lost}. ${remedy}`, on)
+    return finding('StopSignalIgnored', `the kernel dropped ${sent} because ${who} ${why}${lost}. ${remedy}`, on)
   }
   if (end.stopSignal?.result !== 'Delivered' || !kept || !own) return undefined
   return finding(
@@ -106,8 +107,19 @@ function ofSignal({ end, killing, stop, measured }: ContainerResult): Finding | 
   )
 }
 
+/** Passed on as shortly before SIGKILL as this, the signal is of no use to those below. */
+const LATE = SECOND
+
 /** What to look at where a container used all of its grace period. */
-function adviceOf({ measured, end }: ContainerResult, signal: string): string {
+function adviceOf({ measured, end, stop, kill }: ContainerResult, signal: string): string {
+  const passed = measured?.facts.passedOn?.first
+  const first = passed === undefined ? undefined : momentOf(passed)
+  if (first !== undefined && stop !== undefined && kill !== undefined && kill.earliest - first.latest < LATE) {
+    return (
+      `The kernel saw ${signal} passed on to the processes below PID 1 only ${seconds(first.at - stop.at)} after PID 1 had got it, ` +
+      `${seconds(kill.at - first.at)} before SIGKILL: they had no time left. Let PID 1 pass it on at once.`
+    )
+  }
   if (measured !== undefined && end.stopSignal?.result === 'Delivered') {
     return (
       `The kernel saw the process take ${signal}, so it hangs in its shutdown or needs longer for it: ` +

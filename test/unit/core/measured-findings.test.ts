@@ -4,31 +4,14 @@ import type { KernelContainer, KernelFacts } from '../../../src/api/kernel.ts'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import type { Fact } from '../../../src/core/evidence.ts'
 import { assemble } from '../../../src/core/termination/index.ts'
-import { formatTime, SECOND } from '../../../src/core/time.ts'
+import { SECOND } from '../../../src/core/time.ts'
 import { aPod, micros } from '../builders.ts'
+import { kernelOf, moment, stopSignal } from './kernel.ts'
 import { endOf, findingOf, markOf, typesOf } from './reading.ts'
-
-const moment = (at: number) => ({
-  at: formatTime(micros(at)),
-  earliest: formatTime(micros(at) - 25),
-  latest: formatTime(micros(at) + 25),
-})
 
 const KILLED: Partial<KernelContainer> = { kill: { ...moment(5.1), by: 'Runtime' }, exit: { ...moment(5.12), how: 'Killed' } }
 
-function kernelOf(container: Partial<KernelContainer>, change: Partial<KernelFacts> = {}): KernelFacts {
-  return {
-    node: 'node-1',
-    tracedFrom: formatTime(micros(-100)),
-    tracedUntil: formatTime(micros(5.2)),
-    complete: true,
-    lostEvents: 0,
-    containers: [{ name: 'app', containerID: 'containerd://1', pidNamespace: 'Container', ...container }],
-    ...change,
-  }
-}
-
-const stop = (result: 'Delivered' | 'Ignored') => ({ number: 15, name: 'SIGTERM', ...moment(0.11), result })
+const stop = (result: 'Delivered' | 'Ignored') => stopSignal(0.11, result)
 
 /** A pod of grace 5 s that is killed, with what its agent says. */
 function record(kernel: KernelFacts | undefined, code = 137, more: Fact[] = []): PodTermination {
@@ -61,7 +44,7 @@ describe('StopSignalIgnored', () => {
     )
     expect(findingOf(made, 'StopSignalIgnored')).toMatchObject({ severity: 'Warning', container: 'app' })
     expect(findingOf(made, 'StopSignalIgnored').message).toMatch(
-      /^the kernel dropped SIGTERM, sent about 0\.0 s after the kubelet turned to it, for sh, PID 1 of the container, has no handler for it; node below it never got one\. Start the program itself: in the exec form .* `exec` .* \(tini\)\.$/,
+      /^the kernel dropped SIGTERM, sent about 0\.0 s after the kubelet turned to it, because sh, PID 1 of the container, has no handler for it; node below it never got one\. Start the program itself: in the exec form .* `exec` .* \(tini\)\.$/,
     )
     expect(findingOf(made, 'GraceExhausted').message).not.toContain('Look at what PID 1')
     expect(endOf(made, 'app').stopSignal?.result).toBe('Ignored')
@@ -72,7 +55,7 @@ describe('StopSignalIgnored', () => {
     const process = { comm: 'sleep', argv0: '/bin/sleep', disposition: 'Default' as const }
     const { message } = findingOf(record(kernelOf({ ...KILLED, process, stopSignal: stop('Ignored') })), 'StopSignalIgnored')
     expect(message).toContain(
-      'for sleep, PID 1 of the container, has no handler for it. Give sleep a handler for SIGTERM, or start it',
+      'because sleep, PID 1 of the container, has no handler for it. Give sleep a handler for SIGTERM, or start it',
     )
   })
 
@@ -155,5 +138,28 @@ describe('what an agent says', () => {
       'only what an agent measured of the pod was left',
     )
     expect(assemble([{ type: 'Absent', arrivedAt, pod }], arrivedAt + SECOND)).toBeUndefined()
+  })
+})
+
+describe('GraceExhausted', () => {
+  const late = (at: number) =>
+    findingOf(
+      record(
+        kernelOf({
+          ...KILLED,
+          process: { ...shell, disposition: 'Handler' },
+          stopSignal: stop('Delivered'),
+          processes: child,
+          passedOn: { result: 'PassedOn', first: moment(at), last: moment(at) },
+        }),
+      ),
+      'GraceExhausted',
+    ).message
+
+  test('says where the signal was passed on too late to be of use', () => {
+    expect(late(4.5)).toContain(
+      'The kernel saw SIGTERM passed on to the processes below PID 1 only 4.4 s after PID 1 had got it, 0.6 s before SIGKILL',
+    )
+    expect(late(4)).toContain('The kernel saw the process take SIGTERM')
   })
 })

@@ -6,30 +6,8 @@ import type { Fact } from '../../../src/core/evidence.ts'
 import { assemble } from '../../../src/core/termination/index.ts'
 import { formatTime, MILLISECOND, SECOND } from '../../../src/core/time.ts'
 import { aPod, micros, type PodOptions, type PodStory } from '../builders.ts'
+import { kernelOf, moment, stopSignal } from './kernel.ts'
 import { endOf, findingOf, marksOf, typesOf } from './reading.ts'
-
-const moment = (at: number) => ({
-  at: formatTime(micros(at)),
-  earliest: formatTime(micros(at) - 25),
-  latest: formatTime(micros(at) + 25),
-})
-
-const kernelOf = (container: Partial<KernelContainer>, change: Partial<KernelFacts> = {}): KernelFacts => ({
-  node: 'node-1',
-  tracedFrom: formatTime(micros(-100)),
-  tracedUntil: formatTime(micros(20)),
-  complete: true,
-  lostEvents: 0,
-  containers: [{ name: 'app', containerID: 'containerd://1', pidNamespace: 'Container', ...container }],
-  ...change,
-})
-
-const stop = (at: number, result: 'Delivered' | 'Ignored' | 'Pending' | 'Unknown' = 'Delivered') => ({
-  number: 15,
-  name: 'SIGTERM',
-  ...moment(at),
-  result,
-})
 
 const begun = (options: PodOptions = {}): PodStory =>
   aPod({ grace: 5, ...options })
@@ -74,7 +52,7 @@ describe('marks', () => {
         ({ sent, kill, die }) => {
           const [at, killed, exit] = [sent / 1000, 5.1 + kill / 1000, 5.1 + (kill + die) / 1000]
           const kernel = kernelOf({
-            stopSignal: stop(at),
+            stopSignal: stopSignal(at),
             kill: { ...moment(killed), by: 'Runtime' },
             exit: { ...moment(exit), how: 'Killed' },
           })
@@ -92,8 +70,8 @@ describe('marks', () => {
   })
 
   test('the order of the facts does not matter, nor an older word of the same agent', () => {
-    const whole = kernelOf({ stopSignal: stop(0.11), exit: { ...moment(1), how: 'Exited' } })
-    const early = { ...kernelOf({ stopSignal: stop(0.11) }), complete: false, tracedUntil: formatTime(micros(0.5)) }
+    const whole = kernelOf({ stopSignal: stopSignal(0.11), exit: { ...moment(1), how: 'Exited' } })
+    const early = { ...kernelOf({ stopSignal: stopSignal(0.11) }), complete: false, tracedUntil: formatTime(micros(0.5)) }
     const facts: Fact[] = [...factsOf(ended(1, 0), whole), { type: 'Kernel', arrivedAt: micros(0.6), kernel: early }]
     const expected = assemble(facts, micros(21))
     expect(expected?.timeline?.filter(({ confidence }) => confidence === 'Measured')).toHaveLength(2)
@@ -114,7 +92,7 @@ describe('marks', () => {
         .reported({ at: 0.2, phase: 'Failed' })
         .removed({ at: 0.3 })
     const kernel = kernelOf({
-      stopSignal: stop(-25),
+      stopSignal: stopSignal(-25),
       kill: { ...moment(-20), by: 'Runtime' },
       exit: { ...moment(-19.99), how: 'Killed' },
     })
@@ -124,7 +102,7 @@ describe('marks', () => {
 
 describe('outcome and sender', () => {
   const killedBy = (by: NonNullable<KernelContainer['kill']>['by'], at: number) =>
-    kernelOf({ stopSignal: stop(0.11), kill: { ...moment(at - 0.001), by }, exit: { ...moment(at), how: 'Killed' } })
+    kernelOf({ stopSignal: stopSignal(0.11), kill: { ...moment(at - 0.001), by }, exit: { ...moment(at), how: 'Killed' } })
 
   test.each([
     ['Runtime', 5.12, 'ForcedKill', 'Runtime'],
@@ -141,7 +119,7 @@ describe('outcome and sender', () => {
 
   test('`exit 137` is Failed, also where the grace period is just over', () => {
     for (const at of [2, 5.12]) {
-      const made = record(ended(at, 137), kernelOf({ stopSignal: stop(0.11), exit: { ...moment(at), how: 'Exited' } }))
+      const made = record(ended(at, 137), kernelOf({ stopSignal: stopSignal(0.11), exit: { ...moment(at), how: 'Exited' } }))
       expect(endOf(made, 'app').outcome).toBe('Failed')
       expect(marksOf(made, 'app')).toEqual(['StopSignal', 'ContainerExited'])
     }
@@ -149,7 +127,7 @@ describe('outcome and sender', () => {
 
   test('143 is no word of a signal that the kernel dropped', () => {
     const of = (result: 'Delivered' | 'Ignored') =>
-      record(ended(2, 143), kernelOf({ stopSignal: stop(0.11, result), exit: { ...moment(2), how: 'Exited' } })).outcome
+      record(ended(2, 143), kernelOf({ stopSignal: stopSignal(0.11, result), exit: { ...moment(2), how: 'Exited' } })).outcome
     expect(of('Delivered')).toBe('Signalled')
     expect(of('Ignored')).toBe('Failed')
   })
@@ -160,7 +138,7 @@ describe('outcome and sender', () => {
     ['Pending', 'Delivered'],
     ['Unknown', 'Unknown'],
   ] as const)('a stop signal that the agent calls %s is %s', (said, result) => {
-    const made = record(ended(2, 0), kernelOf({ stopSignal: stop(0.11, said), exit: { ...moment(2), how: 'Exited' } }))
+    const made = record(ended(2, 0), kernelOf({ stopSignal: stopSignal(0.11, said), exit: { ...moment(2), how: 'Exited' } }))
     expect(endOf(made, 'app').stopSignal?.result).toBe(result)
   })
 })
@@ -182,7 +160,7 @@ describe('what is denied', () => {
     ['the trace began later', { tracedFrom: formatTime(micros(0.2)) }, {}],
     ['a sender is not known', {}, { notes: ['SIGTERM came from a process that was gone before it could be looked at'] }],
     ['its end was only found', {}, { exit: { ...moment(2), how: 'Unknown' as const } }],
-    ['the signal has times that cross', {}, { stopSignal: { ...stop(0.11), latest: formatTime(micros(0)) } }],
+    ['the signal has times that cross', {}, { stopSignal: { ...stopSignal(0.11), latest: formatTime(micros(0)) } }],
   ])('not where %s', (_, change, container) => {
     expect(endOf(noSignal(change, container), 'app').stopSignal).toBeDefined()
   })
@@ -203,7 +181,7 @@ describe('what is not believed, and what is missing, is said', () => {
   })
 
   test('times that cross: the rules take the place of what is left out', () => {
-    const crossed = { ...stop(0.11), latest: formatTime(micros(0)) }
+    const crossed = { ...stopSignal(0.11), latest: formatTime(micros(0)) }
     const kernel = kernelOf({
       stopSignal: crossed,
       kill: { ...moment(5.1), by: 'Runtime' },
@@ -219,7 +197,7 @@ describe('what is not believed, and what is missing, is said', () => {
     const gaps = [{ from: formatTime(micros(1)), to: formatTime(micros(3)), reason: 'the agent was not running' }]
     const made = record(
       ended(5.12, 137),
-      kernelOf({ stopSignal: stop(0.11), exit: { ...moment(5.12), how: 'Killed' } }, { gaps }),
+      kernelOf({ stopSignal: stopSignal(0.11), exit: { ...moment(5.12), how: 'Killed' } }, { gaps }),
     )
     expect(findingOf(made, 'EvidenceMissing').message).toMatch(/may have gone unseen from .* the agent was not running\.$/)
     expect(made.timeline?.find(({ mark }) => mark === 'Kill')).toMatchObject({ confidence: 'Inferred' })
@@ -237,18 +215,18 @@ describe('hooks', () => {
   const exit = { ...moment(3), how: 'Exited' as const }
 
   test('an exec hook that was seen to end in time has succeeded, and its end is measured', () => {
-    const made = hooked('Exec', kernelOf({ preStop: { ...moment(2), how: 'Exited' }, stopSignal: stop(2.01), exit }))
+    const made = hooked('Exec', kernelOf({ preStop: { ...moment(2), how: 'Exited' }, stopSignal: stopSignal(2.01), exit }))
     expect(endOf(made, 'app').preStop?.result).toBe('Succeeded')
     expect(made.timeline?.find(({ mark }) => mark === 'PreStopFinished')).toMatchObject({ ...moment(2), confidence: 'Measured' })
   })
 
   test('one that was ended by a signal is not said to have done what it should', () => {
-    const made = hooked('Exec', kernelOf({ preStop: { ...moment(2), how: 'Killed' }, stopSignal: stop(2.01), exit }))
+    const made = hooked('Exec', kernelOf({ preStop: { ...moment(2), how: 'Killed' }, stopSignal: stopSignal(2.01), exit }))
     expect(endOf(made, 'app').preStop?.result).toBe('Unknown')
   })
 
   test('any hook is over when the signal comes before the end of the grace period', () => {
-    const made = hooked('HTTPGet', kernelOf({ stopSignal: stop(2.01), exit }))
+    const made = hooked('HTTPGet', kernelOf({ stopSignal: stopSignal(2.01), exit }))
     expect(endOf(made, 'app').preStop?.result).toBe('Succeeded')
     const mark = made.timeline?.find((item) => item.mark === 'PreStopFinished')
     expect(mark).toMatchObject({ confidence: 'Inferred', latest: moment(2.01).latest })
@@ -264,7 +242,7 @@ describe('where the API said nothing of the end', () => {
     [{}, 'Lost'],
   ])('a force delete: %j is %s', (container, outcome) => {
     const story = begun().deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 }).gone({ at: 1 })
-    expect(record(story, kernelOf({ stopSignal: stop(1.1), ...container })).outcome).toBe(outcome)
+    expect(record(story, kernelOf({ stopSignal: stopSignal(1.1), ...container })).outcome).toBe(outcome)
   })
 })
 
@@ -274,7 +252,7 @@ test('half a second of clock skew moves no measured mark', () => {
     story.deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 }).exited('app', { at: 1, code: 0 })
     story.reported({ at: 1.1, phase: 'Succeeded' }).removed({ at: 1.3 })
     const at = (seconds: number) => moment(seconds + node)
-    return record(story, kernelOf({ stopSignal: { ...stop(0), ...at(0.11) }, exit: { ...at(1), how: 'Exited' } }))
+    return record(story, kernelOf({ stopSignal: { ...stopSignal(0), ...at(0.11) }, exit: { ...at(1), how: 'Exited' } }))
   }
   for (const node of [-0.5, 0, 0.5]) {
     const [signal, exit] = ['StopSignal', 'ContainerExited'].map((mark) =>
@@ -291,7 +269,7 @@ describe('a pod of which nobody has the object any more', () => {
   const marks = (kernel: KernelFacts) =>
     assemble([absent, { type: 'Kernel', arrivedAt: micros(20), kernel }], micros(21))?.timeline?.map(({ mark }) => mark)
   const whole = {
-    stopSignal: stop(1),
+    stopSignal: stopSignal(1),
     kill: { ...moment(6), by: 'Runtime' as const },
     exit: { ...moment(6.1), how: 'Killed' as const },
   }
@@ -311,7 +289,7 @@ describe('a pod of which nobody has the object any more', () => {
     const twice = kernelOf(whole)
     const [one] = twice.containers ?? []
     expect(marks({ ...twice, containers: one === undefined ? [] : [one, { ...one, containerID: 'containerd://2' }] })).toEqual([])
-    const crossed = { ...stop(1), earliest: moment(3).earliest }
+    const crossed = { ...stopSignal(1), earliest: moment(3).earliest }
     expect(marks(kernelOf({ ...whole, stopSignal: crossed }))).toEqual(['Kill', 'ContainerExited'])
     expect(marks(kernelOf({ ...whole, kill: { ...moment(9), by: 'Runtime' } }))).toEqual(['StopSignal', 'ContainerExited'])
   })
