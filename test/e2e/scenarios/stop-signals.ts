@@ -13,6 +13,13 @@ function namedAsSent({ containers, kernel }: PodTermination, truth: Truth): read
   return kernel === undefined || name === sent ? [] : [`the stop signal is named ${name}, not ${sent}`]
 }
 
+/** What is measured and Unknown all the same has its reason in the agent's notes. */
+function unknownWithReason({ containers, kernel }: PodTermination): readonly string[] {
+  const unknown = kernel !== undefined && containers?.[0]?.stopSignal?.result === 'Unknown'
+  const reason = kernel?.containers?.[0]?.notes?.some((note) => note.endsWith('was gone before it could be looked at'))
+  return unknown && !reason ? ['the stop signal is Unknown, and the agent does not say why'] : []
+}
+
 export const stopSignals: readonly Scenario[] = [
   {
     number: 47,
@@ -89,11 +96,13 @@ export const stopSignals: readonly Scenario[] = [
             preStop: ['Failed'],
             stopSignal: ['Unknown', 'absent'],
             code: 0,
-            measured: { stopSignal: ['absent'] },
+            // Where the agent could not tell who sent what PID 1 got, the record must not say that it was no stop signal.
+            measured: { stopSignal: ['absent', 'Unknown'] },
             kernel: { disposition: 'Handler', kill: 'absent', exit: 'Exited' },
           },
         },
         mayWarn: ['PreStopFailed'],
+        also: unknownWithReason,
       },
     ],
   },
