@@ -44,9 +44,10 @@ export const STATES = ['Terminating', 'Overdue', 'Complete'] as const
 export const FINDINGS = {
   PreStopOverran: 'Warning',
   PreStopFailed: 'Warning',
-  GraceExhausted: 'Warning',
+  // What was proven goes before what follows from it.
   StopSignalIgnored: 'Warning',
   StopSignalNotForwarded: 'Warning',
+  GraceExhausted: 'Warning',
   EndpointReadyAtStopSignal: 'Warning',
   GraceNearlyExhausted: 'Warning',
   StuckTerminating: 'Warning',
@@ -178,9 +179,9 @@ export const findingSchema = z.object({
     values<FindingType>('What was found.', {
       PreStopOverran: 'the preStop hook was still running when the grace period ended.',
       PreStopFailed: 'the kubelet reported that the preStop hook failed.',
-      GraceExhausted: 'the process did not end between its stop signal and the end of the grace period, and was killed.',
       StopSignalIgnored: 'the kernel dropped the stop signal, for PID 1 has no handler for it or ignores it.',
       StopSignalNotForwarded: 'PID 1 did not pass the stop signal on to the processes below it, as npm, yarn and shells do not.',
+      GraceExhausted: 'the process did not end between its stop signal and the end of the grace period, and was killed.',
       EndpointReadyAtStopSignal: 'a Service could still send new traffic to the pod when its stop signal came.',
       GraceNearlyExhausted: 'the container used over 80 % of the grace period, but was not killed.',
       StuckTerminating: 'the pod was past its deadline and still there; the message says what holds it.',
