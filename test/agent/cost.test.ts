@@ -81,7 +81,9 @@ async function deaf(signal: string): Promise<Container> {
 
 async function bpftrace(): Promise<{ readonly child: ChildProcess; readonly output: () => string }> {
   await ensureCommand('bpftrace')
-  const child = spawn('bpftrace', ['-e', BPF_PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // It looks for tracefs where most machines have it mounted; this one may not.
+  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$1"'
+  const child = spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', BPF_PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {

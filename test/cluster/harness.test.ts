@@ -219,7 +219,7 @@ describe('the command line', () => {
     { args: ['up', '--fast'], says: /^cluster: up does not know "--fast": it takes --control-plane\n$/ },
     { args: ['env', 'x'], says: /^cluster: env does not know "x": it takes no arguments\n$/ },
     { args: ['logs', 'kubectl'], says: /^cluster: there is no part "kubectl": choose from etcd, / },
-    { args: ['install', '--agent'], says: /^cluster: install: this tree has no such part yet: --agent\n$/ },
+    { args: ['install', '--gates'], says: /^cluster: install: this tree has no such part yet: --gates\n$/ },
   ])('refuses $args with exit code 2', async ({ args, says }) => {
     const result = await cluster(...args)
     expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(says) })
