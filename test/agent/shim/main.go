@@ -26,13 +26,15 @@ func main() {
 	var mutex sync.Mutex
 	commands := map[int]bool{}
 	started := sync.NewCond(&mutex)
-	children := 0
+	// How many commands were started, and how many had been when there was no child any more: one may start just as that is found.
+	forks, idleAt := 0, 0
 	go func() {
 		for {
 			mutex.Lock()
-			for children == 0 {
+			for forks == idleAt {
 				started.Wait()
 			}
+			known := forks
 			mutex.Unlock()
 			var status syscall.WaitStatus
 			pid, err := syscall.Wait4(-1, &status, 0, nil)
@@ -41,7 +43,7 @@ func main() {
 			}
 			mutex.Lock()
 			if err == syscall.ECHILD {
-				children = 0
+				idleAt = known
 			} else {
 				line, _ := json.Marshal(map[string]any{"pid": pid, "command": commands[pid], "code": status.ExitStatus(), "signal": int(status.Signal())})
 				delete(commands, pid)
@@ -67,7 +69,7 @@ func main() {
 			os.Exit(1)
 		}
 		commands[pid] = true
-		children++
+		forks++
 		started.Signal()
 		mutex.Unlock()
 	}
