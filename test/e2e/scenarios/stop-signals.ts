@@ -71,6 +71,8 @@ export const stopSignals: readonly Scenario[] = [
         cause: 'Deleted',
         outcome: 'Graceful',
         containers: { app: { ...GRACEFUL, kernel: { disposition: 'Handler', kill: 'absent', exit: 'Exited' } } },
+        // The watches may come back from the restart of the API server while the pod ends.
+        mayInform: ['EvidenceMissing'],
         also: namedAsSent,
       },
     ],
