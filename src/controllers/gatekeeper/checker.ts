@@ -1,0 +1,16 @@
+import type { CheckResult, Gate, GatePod } from '../../core/gates/types.ts'
+import type { Micros } from '../../core/time.ts'
+
+/**
+ * What finds out whether one kind of check passes. It looks (polls, watches) by itself for the pods that it has been asked for, and calls
+ * `onChange` of its options with the pod's UID when the answer may be another one.
+ */
+export interface Checker<Check> {
+  /** What is found now; begins to look where that has not begun. Never throws: what goes wrong is Unknown, with its reason. */
+  result(gate: Gate, check: Check, pod: GatePod, now: Micros): CheckResult
+  /** The pod is gone, or the gate, or it does not select the pod any more: nobody needs to look. */
+  forget(gateUid: string, podUid: string): void
+  /** What only concerns the gate as a whole, as sentences for its status (no permission, a port that no pod has). */
+  problems(gateUid: string): readonly string[]
+  stop(): Promise<void>
+}
