@@ -19,25 +19,36 @@ interface Part {
   readonly workload: string
 }
 
+const DEPLOY = resolve(import.meta.dirname, '../../deploy')
+
 const CONTROLLER: Part = {
   title: 'the controller',
-  manifests: resolve(import.meta.dirname, '../../deploy/manifests'),
+  manifests: join(DEPLOY, 'manifests'),
   namespace: 'gracewatch-system',
   workload: 'deployment/gracewatch-controller',
 }
 
 const AGENT: Part = {
   title: 'the agent',
-  manifests: resolve(import.meta.dirname, '../../deploy/agent'),
+  manifests: join(DEPLOY, 'agent'),
   namespace: 'gracewatch-agent-system',
   workload: 'daemonset/gracewatch-agent',
 }
+
+/** What deploy/gates has beside deploy/manifests and the CRD, which stays. */
+const POLICIES = ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']
+const RIGHTS = ['clusterrolebinding', 'clusterrole']
+const GATES_LABEL = 'app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=gates'
+const GATES = 'podreadinessgates.gracewatch.dev'
+const WITHOUT_FINALIZERS = '{"metadata":{"finalizers":null}}'
 
 export interface InstallOptions {
   /** An image that the cluster can pull by itself; without it the image of this tree is built and imported. */
   readonly image?: string
   /** Whether the agent runs too. An agent that is there and not wanted is removed. */
   readonly agent?: boolean
+  /** Whether the controller manages readiness gates. Where it does not, gates that are there are removed, and so are its rights for them. */
+  readonly gates?: boolean
 }
 
 /**
@@ -47,13 +58,18 @@ export interface InstallOptions {
 export async function install(
   cluster: Cluster,
   progress: Progress,
-  { image: given, agent = false }: InstallOptions = {},
+  { image: given, agent = false, gates = false }: InstallOptions = {},
 ): Promise<{ readonly image: string }> {
   const image = given ?? (await importTreeImage(cluster, progress))
-  const parts = agent ? [CONTROLLER, AGENT] : [CONTROLLER]
+  const injection = await hasMutatingPolicies(cluster)
+  const controller = gates ? { ...CONTROLLER, manifests: join(DEPLOY, injection ? 'gates' : 'gates/controller') } : CONTROLLER
+  const parts = agent ? [controller, AGENT] : [controller]
   if (!agent) await removeAgent(cluster, progress)
+  if (!gates) await removeGates(cluster, progress)
   for (const part of parts) await applyManifests(cluster, part, image)
   for (const part of parts) await untilReady(cluster, progress, part)
+  // A controller that still has gates needs its rights until it is replaced.
+  if (!gates) await cluster.kubectl(['delete', [...(injection ? POLICIES : []), ...RIGHTS].join(','), '-l', GATES_LABEL])
   await forgetOlderImages(cluster, image)
   return { image }
 }
@@ -66,6 +82,37 @@ async function removeAgent(cluster: Cluster, progress: Progress): Promise<void> 
     const remove = ['delete', '--ignore-not-found', '--timeout=120s']
     await cluster.kubectl([...remove, '--cascade=foreground', AGENT.workload, '-n', AGENT.namespace])
     await cluster.kubectl([...remove, '-k', AGENT.manifests])
+  })
+}
+
+/** Injection needs a kind that Kubernetes serves in this version from 1.36 on. */
+async function hasMutatingPolicies(cluster: Cluster): Promise<boolean> {
+  const { resources } = JSON.parse(await cluster.kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1'])) as {
+    resources: { name: string }[] // APIResourceList
+  }
+  return resources.some(({ name }) => name === 'mutatingadmissionpolicies')
+}
+
+/** While the controller is there: each gate goes once its pods are released. */
+async function removeGates(cluster: Cluster, progress: Progress): Promise<void> {
+  const list = async () => {
+    const { code, stdout } = await cluster.tryKubectl([
+      'get',
+      GATES,
+      '-A',
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\\n"}{end}',
+    ])
+    return code === 0 ? stdout.split('\n').filter((line) => line !== '') : []
+  }
+  if ((await list()).length === 0) return
+  await progress.step('removing readiness gates', async (note) => {
+    await cluster.tryKubectl(['delete', GATES, '--all', '-A', '--timeout=60s'])
+    for (const line of await list()) {
+      note(`nobody released the pods of ${line.replace(' ', '/')}`)
+      const [namespace = '', name = ''] = line.split(' ')
+      await cluster.tryKubectl(['patch', GATES, name, '-n', namespace, '--type=merge', '-p', WITHOUT_FINALIZERS])
+    }
   })
 }
 
