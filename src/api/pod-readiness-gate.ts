@@ -74,3 +74,7 @@ export const gateSpecSchema = z.object({
 
 export type GateSpec = z.infer<typeof gateSpecSchema>
 export type LabelSelector = z.infer<typeof selectorSchema>
+export type AnnotationCheck = z.infer<typeof annotationCheck>
+export type HttpGetCheck = z.infer<typeof httpGetCheck>
+export type ConditionCheck = z.infer<typeof conditionCheck>
+export type HandoverCheck = z.infer<typeof handoverCheck>
