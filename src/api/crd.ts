@@ -4,6 +4,7 @@
  * expressed, and what has no bound or no description, is an error here and not a surprise at the first `kubectl apply`.
  */
 import { z } from 'zod'
+import { podReadinessGateSchema } from './pod-readiness-gate.ts'
 import { GROUP, podTerminationSchema, VERSION } from './pod-termination.ts'
 
 interface Column {
@@ -26,6 +27,8 @@ export interface CustomResource {
   columns: readonly Column[]
   /** For `kubectl get --field-selector` and watches; the API server allows eight. */
   selectableFields: readonly string[]
+  /** It has a spec that people write, and a status that only the controller writes, by a resource of its own. */
+  status?: true
 }
 
 const podTermination: CustomResource = {
@@ -71,8 +74,40 @@ const podTermination: CustomResource = {
   ],
 }
 
+const podReadinessGate: CustomResource = {
+  file: 'pod-readiness-gate.ts',
+  kind: 'PodReadinessGate',
+  plural: 'podreadinessgates',
+  shortName: 'prg',
+  schema: podReadinessGateSchema,
+  columns: [
+    { name: 'Condition', type: 'string', jsonPath: '.spec.conditionType', description: 'Type of the condition that it sets.' },
+    { name: 'Matched', type: 'integer', jsonPath: '.status.matched', description: 'Pods that it selects.' },
+    { name: 'Passing', type: 'integer', jsonPath: '.status.passing', description: 'Of those, how many it lets in.' },
+    { name: 'Failing', type: 'integer', jsonPath: '.status.failing', description: 'How many it keeps out.' },
+    { name: 'Holding', type: 'integer', jsonPath: '.status.holding', description: 'How many the rollout brake holds.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age of the gate.' },
+    {
+      name: 'Unknown',
+      type: 'integer',
+      jsonPath: '.status.unknown',
+      description: 'How many cannot be evaluated now.',
+      priority: 1,
+    },
+    {
+      name: 'Without Gate',
+      type: 'integer',
+      jsonPath: '.status.withoutGate',
+      description: 'How many do not name the condition in spec.readinessGates.',
+      priority: 1,
+    },
+  ],
+  selectableFields: ['.spec.conditionType'],
+  status: true,
+}
+
 /** Every kind that is generated, in the order of the files. */
-export const RESOURCES: readonly CustomResource[] = [podTermination]
+export const RESOURCES: readonly CustomResource[] = [podTermination, podReadinessGate]
 
 /** The part of a structural schema that the kinds of this project use. */
 export interface StructuralSchema {
@@ -87,11 +122,17 @@ export interface StructuralSchema {
   pattern?: string
   minItems?: number
   maxItems?: number
+  maxProperties?: number
+  /** Written by the API server where the field is absent. */
+  default?: unknown
   required?: string[]
   properties?: Record<string, StructuralSchema>
+  /** A map: what its values are. */
+  additionalProperties?: StructuralSchema
   items?: StructuralSchema
   'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set'
   'x-kubernetes-list-map-keys'?: string[]
+  'x-kubernetes-int-or-string'?: boolean
   'x-kubernetes-validations'?: Record<string, string>[]
 }
 
@@ -100,6 +141,7 @@ const KEYWORDS = [
   'description',
   'type',
   'format',
+  'default',
   'enum',
   'minimum',
   'maximum',
@@ -108,11 +150,14 @@ const KEYWORDS = [
   'pattern',
   'minItems',
   'maxItems',
+  'maxProperties',
+  'x-kubernetes-int-or-string',
   'x-kubernetes-list-type',
   'x-kubernetes-list-map-keys',
   'x-kubernetes-validations',
   'required',
   'properties',
+  'additionalProperties',
   'items',
 ] as const satisfies readonly (keyof StructuralSchema)[]
 
@@ -133,6 +178,10 @@ export function structuralSchema(schema: z.ZodObject, name: string): StructuralS
       // zod gives a date-time both its format and a pattern of 300 characters; the API server checks the format itself.
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern
       if (jsonSchema.properties !== undefined) delete jsonSchema.additionalProperties
+      // Keys of a map are strings in any case.
+      delete jsonSchema.propertyNames
+      // Its own type in Kubernetes' terms: a port by number or by name.
+      if (jsonSchema['x-kubernetes-int-or-string'] === true) delete jsonSchema.anyOf
       if (jsonSchema.type === 'integer') {
         const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = jsonSchema
         jsonSchema.format = minimum >= INT32.min && maximum <= INT32.max ? 'int32' : 'int64'
@@ -151,9 +200,13 @@ function checked(node: StructuralSchema, path: string): StructuralSchema {
     if (!present) throw new Error(`${path}: ${what}`)
   }
   need(node.description !== undefined || path.endsWith('[]'), 'has no description')
+  if (node['x-kubernetes-int-or-string'] === true) return inOrder(node)
   switch (node.type) {
     case 'object':
-      need(node.properties !== undefined, 'an object needs its properties named')
+      need(
+        node.properties !== undefined || (node.additionalProperties !== undefined && node.maxProperties !== undefined),
+        'an object needs its properties named, or is a map with maxProperties',
+      )
       break
     case 'array':
       need(node.maxItems !== undefined && node.items !== undefined, 'a list needs items and maxItems')
@@ -170,15 +223,19 @@ function checked(node: StructuralSchema, path: string): StructuralSchema {
     default:
       throw new Error(`${path}: type ${node.type ?? '(none, or a union)'} cannot stand in a structural schema`)
   }
-  const ordered: Record<string, unknown> = {}
-  for (const key of KEYWORDS) if (node[key] !== undefined) ordered[key] = node[key]
+  const ordered = inOrder(node)
   if (node.properties !== undefined) {
     ordered.properties = Object.fromEntries(
       Object.entries(node.properties).map(([name, property]) => [name, checked(property, `${path}.${name}`)]),
     )
   }
   if (node.items !== undefined) ordered.items = checked(node.items, `${path}[]`)
+  if (node.additionalProperties !== undefined) ordered.additionalProperties = checked(node.additionalProperties, `${path}[]`)
   return ordered
+}
+
+function inOrder(node: StructuralSchema): StructuralSchema {
+  return Object.fromEntries(KEYWORDS.flatMap((key) => (node[key] === undefined ? [] : [[key, node[key]]])))
 }
 
 /** The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind, as a plain object. */
@@ -211,6 +268,7 @@ export function customResourceDefinition(resource: CustomResource): Record<strin
           storage: true,
           additionalPrinterColumns: resource.columns,
           selectableFields: resource.selectableFields.map((jsonPath) => ({ jsonPath })),
+          ...(resource.status === true ? { subresources: { status: {} } } : {}),
           schema: {
             openAPIV3Schema: {
               description,

@@ -1,5 +1,5 @@
 /** What the gatekeeper knows and decides, as plain values. Times are microseconds on the controller's clock unless said otherwise. */
-import type { GateSpec } from '../../api/pod-readiness-gate.ts'
+import type { GateSpec, GateStatus } from '../../api/pod-readiness-gate.ts'
 import type { Outcome } from '../../api/pod-termination.ts'
 import type { OwnerReference, Workload } from '../evidence.ts'
 import type { Micros } from '../time.ts'
@@ -129,30 +129,4 @@ export interface Hold {
   /** The value of the annotation when the hold began: another one releases. */
   readonly releaseSeen?: string
   readonly released?: { readonly at: Micros; readonly by: 'Annotation' | 'MaxHold' }
-}
-
-/** The status of a gate as it stands in the API; see src/api/pod-readiness-gate.ts for its meaning. */
-export interface GateStatus {
-  readonly observedGeneration?: number
-  readonly matched?: number
-  readonly passing?: number
-  readonly failing?: number
-  readonly unknown?: number
-  /** Selected pods whose template does not name the condition in spec.readinessGates. */
-  readonly withoutGate?: number
-  readonly holds?: readonly StoredHold[]
-  readonly conditions?: readonly Condition[]
-}
-
-/** A hold with its times as RFC 3339 strings. */
-export interface StoredHold {
-  readonly workload: { readonly kind: string; readonly name: string; readonly uid: string; readonly apiVersion?: string }
-  readonly revision: string
-  readonly since: string
-  readonly until?: string
-  readonly pods?: number
-  readonly message?: string
-  readonly releaseSeen?: string
-  readonly releasedAt?: string
-  readonly releasedBy?: 'Annotation' | 'MaxHold'
 }
