@@ -97,6 +97,7 @@ const httpGetCheck = z
     port: z.union([z.int(), z.string()]).meta({
       description: 'Port of the pod: its number, or the name of a port of one of its containers.',
       'x-kubernetes-int-or-string': true,
+      maxLength: 15,
       ...rules({
         rule: "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$')",
         message: 'write a number from 1 to 65535, or the name of a port: up to 15 small letters, digits and dashes',
