@@ -3,7 +3,9 @@
  * each with its time of arrival on the recorder's clock. Times inside the objects stay the strings that the API wrote: which
  * clock and which resolution they have is the core's knowledge, not the decoder's.
  */
+
 import type { KernelFacts } from '../api/kernel.ts'
+import type { GatePart } from './gates/types.ts'
 import type { Micros } from './time.ts'
 
 export type Clock = 'APIServer' | 'Node' | 'Recorder'
@@ -89,6 +91,8 @@ export interface PodSnapshot {
   /** DisruptionTarget, Ready and PodScheduled only; the others say nothing about an end. */
   readonly conditions: readonly PodCondition[]
   readonly statuses: readonly ContainerStatus[]
+  /** Where readiness gates are switched on. */
+  readonly gate?: GatePart
 }
 
 /** A core/v1 Event about a pod. */

@@ -33,32 +33,39 @@ export interface Condition {
 }
 
 /**
- * What the gates need of a pod beside what the recorder keeps of it. A pod is kept whether it has a readiness gate or not: a gate tells
- * how many of those it selects lack it, and the brake counts the pods of an old revision, which may have none.
+ * What the gates need of a pod beside what the recorder keeps of it; it stands in the pod's snapshot where gates are switched on. Of a
+ * pod without readiness gates only the labels are kept: a gate tells how many of those it selects lack it, and the brake counts the pods
+ * of an old revision, which may have none.
  */
-export interface GatePod {
+export interface GatePart {
+  readonly labels: Readonly<Record<string, string>>
+  /** Values over 256 characters are absent: no check can ask for one. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** conditionType of each of spec.readinessGates. */
+  readonly readinessGates: readonly string[]
+  /** The conditions that spec.readinessGates names. */
+  readonly conditions: readonly Condition[]
+  /** status.podIP. */
+  readonly podIP?: string
+  /** Addresses of its node, which podIP must not be. */
+  readonly hostIPs: readonly string[]
+  readonly hostNetwork: boolean
+  /** Named ports of its containers. */
+  readonly ports: Readonly<Record<string, number>>
+}
+
+/** A pod as the gates see it. */
+export interface GatePod extends GatePart {
   readonly uid: string
   readonly namespace: string
   readonly name: string
+  readonly resourceVersion: string
   readonly generation?: number
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string
   readonly deletionGracePeriodSeconds?: number
   readonly phase: string
   readonly owner?: OwnerReference
-  readonly labels: Readonly<Record<string, string>>
-  /** Values over 256 characters are absent: no check can ask for one. Empty where the pod has no readiness gate. */
-  readonly annotations: Readonly<Record<string, string>>
-  /** conditionType of each of spec.readinessGates. */
-  readonly readinessGates: readonly string[]
-  /** The conditions that spec.readinessGates names, and Ready and ContainersReady. */
-  readonly conditions: readonly Condition[]
-  /** status.podIP, and the addresses of its node, which it must not be. */
-  readonly podIP?: string
-  readonly hostIPs: readonly string[]
-  readonly hostNetwork: boolean
-  /** Named ports of its containers. */
-  readonly ports: Readonly<Record<string, number>>
   /** Changes when a container has restarted: what was found of the pod before is not true of it any more. */
   readonly incarnation: string
 }
