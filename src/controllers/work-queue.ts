@@ -18,6 +18,11 @@ export interface WorkQueueOptions {
   readonly concurrency: number
   /** What it throws brings the key back: after the back-off, or after retryAfterMs where it is a KubeError that has one. */
   readonly worker: (key: string, signal: AbortSignal) => Promise<void>
+  /**
+   * Keys of one group (of one namespace, say) take turns with those of the others, so that a group of thousands holds nobody up.
+   * Default: all are one group, and the first to be due is the first to run.
+   */
+  readonly groupOf?: (key: string) => string
   readonly onError?: (key: string, error: unknown, retry: { readonly failures: number; readonly delayMs: number }) => void
   /** First delay after a failure, and the longest. Default 500 ms and 60 s. */
   readonly backoffBaseMs?: number
@@ -49,8 +54,8 @@ export class WorkQueue {
   readonly #options: WorkQueueOptions
   readonly #timers: QueueTimers
   readonly #items = new Map<string, Item>()
-  /** Due, and waiting for their turn. */
-  readonly #ready = new Set<Item>()
+  /** Due, and waiting for their turn: by group, the next to have its turn in front. No group is empty. */
+  readonly #ready = new Map<string, Set<Item>>()
   readonly #stopping = new AbortController()
   readonly #idle = new Set<() => void>()
   #running = 0
@@ -68,7 +73,9 @@ export class WorkQueue {
 
   /** Keys that are due and wait for their turn. */
   get backlog(): number {
-    return this.#ready.size
+    let waiting = 0
+    for (const group of this.#ready.values()) waiting += group.size
+    return waiting
   }
 
   /**
@@ -132,11 +139,11 @@ export class WorkQueue {
   #schedule(item: Item): void {
     this.#unschedule(item)
     const waitMs = this.#draining ? 0 : (item.dueAt ?? 0) - this.#timers.now()
-    if (waitMs <= 0) this.#ready.add(item)
+    if (waitMs <= 0) this.#enqueue(item)
     else {
       item.timer = this.#timers.set(() => {
         item.timer = undefined
-        this.#ready.add(item)
+        this.#enqueue(item)
         this.#fill()
       }, waitMs)
     }
@@ -145,14 +152,40 @@ export class WorkQueue {
   #unschedule(item: Item): void {
     if (item.timer !== undefined) this.#timers.clear(item.timer)
     item.timer = undefined
-    this.#ready.delete(item)
+    const name = this.#groupOf(item)
+    const group = this.#ready.get(name)
+    if (group?.delete(item) === true && group.size === 0) this.#ready.delete(name)
+  }
+
+  #groupOf({ key }: Item): string {
+    return this.#options.groupOf?.(key) ?? ''
+  }
+
+  #enqueue(item: Item): void {
+    const name = this.#groupOf(item)
+    const group = this.#ready.get(name)
+    if (group === undefined) this.#ready.set(name, new Set([item]))
+    else group.add(item)
+  }
+
+  /** The next of the group whose turn it is, which then goes to the end. */
+  #next(): Item | undefined {
+    for (const [name, group] of this.#ready) {
+      this.#ready.delete(name)
+      for (const item of group) {
+        group.delete(item)
+        if (group.size > 0) this.#ready.set(name, group)
+        return item
+      }
+    }
+    return undefined
   }
 
   #fill(): void {
     if (this.#stopping.signal.aborted) return
-    for (const item of this.#ready) {
-      if (this.#running >= this.#options.concurrency) return
-      this.#ready.delete(item)
+    while (this.#running < this.#options.concurrency) {
+      const item = this.#next()
+      if (item === undefined) return
       item.dueAt = undefined
       item.running = true
       this.#running++

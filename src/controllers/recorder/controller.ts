@@ -8,6 +8,7 @@ import type { RecorderClock } from '../../kube/clock.ts'
 import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
+import { decodeGatePart } from '../../kube/decode/pod-gate.ts'
 import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
 import { createEventWriter } from '../../kube/events.ts'
@@ -19,6 +20,7 @@ import { Reflector } from '../../kube/reflector.ts'
 import type { Identified } from '../../kube/reflector-types.ts'
 import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
+import type { RecorderObserver } from './observer.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
 import { Warnings } from './warnings.ts'
@@ -55,6 +57,8 @@ export interface RecorderControllerSettings extends RecorderSettings {
   readonly deletesPerSecond: number
   readonly catchUpMs: number
   readonly events: boolean
+  /** Pods are kept with what readiness gates need of them. */
+  readonly gates: boolean
 }
 
 export interface RecorderControllerOptions {
@@ -72,12 +76,14 @@ export class RecorderController implements Controller {
   /** Records that are not Complete: where agents write. */
   readonly open: Reflector<TerminationSnapshot>
   readonly elector: LeaderElector
+  readonly workloads: WorkloadResolver
   readonly #options: RecorderControllerOptions
   readonly #recorder: Recorder
   readonly #records: RecordClient
   readonly #warnings: Warnings | undefined
   readonly #retention: Retention
   readonly #begun: BegunRecords
+  readonly #observers: RecorderObserver[] = []
   readonly #timers = new Set<NodeJS.Timeout>()
   #unobserve: (() => void) | undefined
   #stopping = false
@@ -101,8 +107,12 @@ export class RecorderController implements Controller {
       leaseDurationMs: settings.leaseDurationMs,
       renewDeadlineMs: settings.renewDeadlineMs,
       retryPeriodMs: settings.retryPeriodMs,
-      onStartedLeading: () => this.#lead(),
+      onStartedLeading: () => {
+        this.#lead()
+        for (const observer of this.#observers) observer.onLeading(true)
+      },
       onStoppedLeading: (reason) => {
+        for (const observer of this.#observers) observer.onLeading(false)
         this.#term++
         this.#caughtUp = false
         log.info({ reason }, 'no longer the leader')
@@ -133,6 +143,7 @@ export class RecorderController implements Controller {
       deletesPerSecond: settings.deletesPerSecond,
       log,
     })
+    this.workloads = new WorkloadResolver({ http, log })
     this.#recorder = new Recorder({
       http,
       clock,
@@ -140,9 +151,12 @@ export class RecorderController implements Controller {
       settings,
       leadership: this.elector,
       records: this.#records,
-      workloads: new WorkloadResolver({ http, log }),
+      workloads: this.workloads,
       warnings: this.#warnings,
       slice: (uid) => this.slices.get(uid),
+      onVerdict: (record) => {
+        for (const observer of this.#observers) observer.onVerdict(record)
+      },
     })
     const recorder = this.#recorder
     this.events = EVENT_REASONS.map((reason) =>
@@ -154,7 +168,10 @@ export class RecorderController implements Controller {
       }),
     )
     this.slices = this.#reflector('/apis/discovery.k8s.io/v1/endpointslices', decodeEndpointSlice, {
-      onChange: (change) => recorder.onEndpointSlice(change),
+      onChange: (change) => {
+        recorder.onEndpointSlice(change)
+        for (const observer of this.#observers) observer.onEndpointSlice(change)
+      },
       onGap: (gap) => recorder.onGap('EndpointSlice', gap),
     })
     // Those that are Complete, which are the many, are neither listed nor kept; what an agent adds to one is looked for.
@@ -166,8 +183,12 @@ export class RecorderController implements Controller {
         this.#begun.onRecord(change)
       },
     })
-    this.pods = this.#reflector('/api/v1/pods', decodePod, {
-      onChange: (change) => recorder.onPod(change),
+    const decode = settings.gates ? (raw: unknown) => ({ ...decodePod(raw), gate: decodeGatePart(raw) }) : decodePod
+    this.pods = this.#reflector('/api/v1/pods', decode, {
+      onChange: (change) => {
+        recorder.onPod(change)
+        for (const observer of this.#observers) observer.onPod(change)
+      },
       onGap: (gap) => recorder.onGap('Pod', gap),
     })
     this.#begun = new BegunRecords({
@@ -179,6 +200,18 @@ export class RecorderController implements Controller {
       excludeNamespaces: settings.excludeNamespaces,
       deletesPerSecond: settings.writesPerSecond,
     })
+  }
+
+  /** Before start(). */
+  observe(observer: RecorderObserver): void {
+    this.#observers.push(observer)
+  }
+
+  /** The API server's clock on ours: its best estimate, the recorder's own until one is known. */
+  serverNow(): Micros {
+    const now = this.#options.clock.now()
+    const offset = this.#recorder.apiClock.get(now)
+    return offset === undefined ? now : Math.round(now + (offset.earliest + offset.latest) / 2)
   }
 
   get stats() {

@@ -30,7 +30,7 @@ const STANDBY_KEEP: Micros = 120 * SECOND
 export type Next = Micros | 'Drop' | 'Wait'
 
 export interface ReconcilerOptions
-  extends Pick<RecorderOptions, 'http' | 'clock' | 'log' | 'settings' | 'workloads' | 'warnings'> {
+  extends Pick<RecorderOptions, 'http' | 'clock' | 'log' | 'settings' | 'workloads' | 'warnings' | 'onVerdict'> {
   readonly leadership: RecorderOptions['leadership']
   readonly writer: RecordWriter
   readonly clocks: ClockBook
@@ -131,6 +131,7 @@ export class Reconciler {
     tracker.clocks = clocks
     tracker.lingersTo = tracker.completedAt + LINGER
     if (tracker.leftOut || tracker.stands) decided.add(tracker.uid, clock.now())
+    this.#options.onVerdict?.(record)
     if (!tracker.leftOut) await this.#tell(tracker, record)
     return tracker.lingersTo
   }
@@ -146,6 +147,7 @@ export class Reconciler {
       throw error
     }
     tracker.leftOut = false
+    this.#options.onVerdict?.(record)
     await this.#tell(tracker, record)
   }
 

@@ -3,6 +3,7 @@
  * each brought up to date (reconciler.ts) when its time has come. Every replica follows; only the leader writes.
  */
 
+import type { PodTermination } from '../../api/pod-termination.ts'
 import type { ClockEstimate } from '../../core/clock-estimate.ts'
 import type {
   EndpointSliceSnapshot,
@@ -63,6 +64,8 @@ export interface RecorderOptions {
   readonly workloads: WorkloadResolver
   readonly warnings: Pick<Warnings, 'tell'> | undefined
   readonly slice: (uid: string) => EndpointSliceSnapshot | undefined
+  /** How a termination ended, once that is known, and again where it turns out to have been otherwise. Whether a record is kept or not. */
+  readonly onVerdict?: (record: PodTermination) => void
 }
 
 export interface RecorderStats {

@@ -47,24 +47,28 @@ export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult
   const [unknown] = open
   if (unknown === undefined) return verdict('True', 'ChecksPassed', passed(results))
   const what = `${unknown.kind}: ${unknown.message}${more(open)}`
-  if (current?.status === 'True') {
-    // Failed open, and still nobody can tell: it says so as long as that is so.
-    const reason = current.reason === 'FailedOpen' ? 'FailedOpen' : unknown.reason
-    return verdict('True', reason, `stays True, since it cannot be evaluated: ${what}`)
-  }
+  const since = sinceOf(current, now)
+  const stays = `cannot be evaluated since ${clock(since)} and stays True: ${what}`
+  // Failed open, and still nobody can tell: it says so as long as that is so.
+  if (current?.status === 'True') return verdict('True', current.reason === 'FailedOpen' ? 'FailedOpen' : unknown.reason, stays)
   const after = failOpenAfter(gate)
-  const since = current?.status === 'Unknown' ? parseTime(current.lastTransitionTime) : now
-  if (after === undefined || since === undefined) return verdict('Unknown', unknown.reason, what)
-  if (now - since < after) {
-    const at = since + after
-    return verdict(
-      'Unknown',
-      unknown.reason,
-      `${what}; the gate opens at ${clock(since + after)} if it is so until then`,
-      earliest([recheckAt, at]),
-    )
-  }
-  return verdict('True', 'FailedOpen', `stays True, since it cannot be evaluated: ${what}`)
+  if (after === undefined) return verdict('Unknown', unknown.reason, what)
+  const opensAt = since + after
+  if (now >= opensAt) return verdict('True', 'FailedOpen', stays)
+  const until = `; if nothing changes, the gate opens at ${clock(opensAt)}`
+  return verdict('Unknown', unknown.reason, `${what}${until}`, earliest([recheckAt, opensAt]))
+}
+
+const SINCE = /^cannot be evaluated since (\d\d:\d\d:\d\d) UTC/
+
+/** Since when nobody can tell: of an Unknown its lastTransitionTime; a condition that has stayed True says it in its message. */
+function sinceOf(current: Condition | undefined, now: Micros): Micros {
+  if (current?.status === 'Unknown') return parseTime(current.lastTransitionTime) ?? now
+  const time = current?.status === 'True' ? SINCE.exec(current.message ?? '')?.[1] : undefined
+  if (time === undefined) return now
+  // Of the last day: only the time of day stands there.
+  const today = parseTime(`${formatTime(now).slice(0, 10)}T${time}Z`) ?? now
+  return today > now + SECOND ? today - 86_400 * SECOND : today
 }
 
 /** undefined: never. */
