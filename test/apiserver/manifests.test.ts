@@ -9,13 +9,16 @@ const bed = useApiServer('manifests')
 const overlay = mkdtempSync(join(tmpdir(), 'gracewatch-manifests-'))
 const prefix = `gw${bed.suffix}-`
 let stderr = ''
-const CRD = 'podterminations.gracewatch.dev'
-let broughtCrd = false
+const CRDS = ['podterminations.gracewatch.dev', 'podreadinessgates.gracewatch.dev']
+const broughtCrds: string[] = []
 
 beforeAll(async () => {
   // A right is asked for by the resource's name, which the API server has to know.
-  broughtCrd = (await bed.cluster.tryKubectl(['get', 'crd', CRD])).code !== 0
-  if (broughtCrd) await bed.kubectl('apply', '--server-side', '-k', join(root, 'crds'))
+  for (const crd of CRDS) {
+    if ((await bed.cluster.tryKubectl(['get', 'crd', crd])).code === 0) continue
+    broughtCrds.push(crd)
+    await bed.kubectl('apply', '--server-side', '-f', join(root, 'crds', `${crd}.yaml`))
+  }
   const remove = { $patch: 'delete', apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
   const kustomization = {
     resources: [relative(overlay, join(root, 'deploy/manifests'))],
@@ -23,7 +26,7 @@ beforeAll(async () => {
     namePrefix: prefix,
     replicas: [{ name: 'gracewatch-controller', count: 0 }],
     // What is installed on a shared cluster stays as it is.
-    patches: [{ patch: JSON.stringify({ ...remove, metadata: { name: CRD } }) }],
+    patches: CRDS.map((name) => ({ patch: JSON.stringify({ ...remove, metadata: { name } }) })),
   }
   writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
   const result = await bed.cluster.tryKubectl(['apply', '--server-side', '--validate=strict', '-k', overlay])
@@ -32,12 +35,17 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await bed.cluster.tryKubectl(['delete', '-k', overlay, '--wait=false', '--ignore-not-found'])
-  if (broughtCrd) await bed.cluster.tryKubectl(['delete', 'crd', CRD, '--ignore-not-found'])
+  for (const crd of broughtCrds) await bed.cluster.tryKubectl(['delete', 'crd', crd, '--ignore-not-found'])
   rmSync(overlay, { recursive: true })
 })
 
-const can = async (who: string, verb: string, resource: string, namespace = bed.namespace) => {
-  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, `--as=${who}`, '-n', namespace])
+/** kubectl takes `pods/status` for a pod of that name. */
+const SUBRESOURCE = /^(pods)\/(\w+)$/
+
+const can = async (who: string, verb: string, what: string, namespace = bed.namespace) => {
+  const [, resource = what, subresource] = SUBRESOURCE.exec(what) ?? []
+  const sub = subresource === undefined ? [] : [`--subresource=${subresource}`]
+  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, ...sub, `--as=${who}`, '-n', namespace])
   return stdout.trim() === 'yes'
 }
 
@@ -116,6 +124,9 @@ describe('the controller', () => {
     'get configmaps',
     'list nodes',
     'list namespaces',
+    'list services',
+    'list podreadinessgates.gracewatch.dev',
+    'patch podreadinessgates.gracewatch.dev',
     'watch replicasets.apps',
     'delete events',
     'update podterminations.gracewatch.dev',

@@ -41,8 +41,11 @@ afterAll(async () => {
   rmSync(overlay, { recursive: true })
 })
 
-const can = async (who: string, verb: string, resource: string, namespace = bed.namespace) => {
-  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, `--as=${who}`, '-n', namespace])
+/** `pods/status`: the subresource, which kubectl would take for a pod's name. */
+const can = async (who: string, verb: string, what: string, namespace = bed.namespace) => {
+  const [resource = '', subresource] = what.split('/')
+  const sub = subresource === undefined ? [] : [`--subresource=${subresource}`]
+  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, ...sub, `--as=${who}`, '-n', namespace])
   return stdout.trim() === 'yes'
 }
 const controller = () => `system:serviceaccount:${bed.namespace}:${prefix}gracewatch-controller`
