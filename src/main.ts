@@ -1,8 +1,10 @@
 /** The controller's composition root: settings, log, connection, parts, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
 import { parseConfig } from './config.ts'
+import { createGatekeeper } from './controllers/gatekeeper/create.ts'
 import { RecorderController } from './controllers/recorder/controller.ts'
 import { createClock } from './kube/clock.ts'
 import { openConnection } from './kube/connection.ts'
+import { GateObjects } from './kube/gate-objects.ts'
 import { GracewatchOperator } from './kube/operator.ts'
 import { createLogger } from './log.ts'
 import { exitWith, untilStopped } from './process.ts'
@@ -38,19 +40,23 @@ export async function main(argv: readonly string[]): Promise<number> {
     ['endpointslices', recorder.slices],
     ...recorder.events.map((reflector, index) => [`events ${index + 1}`, reflector] as const),
   ] as const
+  const operator = new GracewatchOperator({ http: connection.http, clock, log }).add(recorder)
+  const gates = config.gates ? new GateObjects(operator, connection.http) : undefined
+  if (gates !== undefined) {
+    const gatekeeper = createGatekeeper({ http: connection.http, clock, log, gates, recorder, settings: config })
+    recorder.observe(gatekeeper)
+    operator.add(gatekeeper)
+  }
   const health = await startHealthServer({
     address: config.healthAddress,
     // Not needed to be ready: without the CRD, pods are followed all the same.
-    live: [...watches, ['podterminations', recorder.open] as const].map(([name, reflector]) =>
-      watchAlive(
-        name,
-        () => reflector.stats,
-        () => clock.now(),
-      ),
-    ),
+    live: [
+      ...watches.map(([name, reflector]) => [name, () => reflector.stats] as const),
+      ['podterminations', () => recorder.open.stats] as const,
+      ...(gates === undefined ? [] : [['podreadinessgates', () => gates.reflector?.stats] as const]),
+    ].map(([name, stats]) => watchAlive(name, stats, () => clock.now())),
     ready: [...watches.map(([name, reflector]) => cacheSynced(name, reflector)), leaseReachable(() => recorder.elector.stats)],
   })
-  const operator = new GracewatchOperator({ http: connection.http, clock, log }).add(recorder)
 
   log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
   const start = async () => {

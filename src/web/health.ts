@@ -30,11 +30,12 @@ const LEASE_SILENT_MS = 60_000
  * For /livez: a restart helps where a watch hangs and its own watchdog did not end that. It does not help where the API server is
  * away, so a reflector that fails and tries again is alive.
  */
-export function watchAlive(name: string, stats: () => ReflectorStats, now: () => Micros): HealthCheck {
+export function watchAlive(name: string, stats: () => ReflectorStats | undefined, now: () => Micros): HealthCheck {
   return {
     name: `watch ${name}`,
     check() {
-      const { lastAliveAt, failuresInRow, phase } = stats()
+      // Not begun yet.
+      const { lastAliveAt, failuresInRow = 0, phase } = stats() ?? {}
       if (phase === 'Stopped' || lastAliveAt === undefined || failuresInRow > 0) return undefined
       const silent = now() - lastAliveAt
       return silent > WATCH_STUCK ? `silent for ${Math.round(silent / SECOND)} s` : undefined

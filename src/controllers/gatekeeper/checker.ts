@@ -10,6 +10,8 @@ export interface Checker<Check> {
   result(gate: Gate, check: Check, pod: GatePod, now: Micros): CheckResult
   /** The pod is gone, or the gate, or it does not select the pod any more: nobody needs to look. */
   forget(gateUid: string, podUid: string): void
+  /** The gate has changed: what its checks no longer ask for needs nobody to look. */
+  changed?(gate: Gate): void
   /** What only concerns the gate as a whole, as sentences for its status (no permission, a port that no pod has). */
   problems(gateUid: string): readonly string[]
   stop(): Promise<void>

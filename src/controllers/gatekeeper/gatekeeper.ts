@@ -206,9 +206,14 @@ export class Gatekeeper implements Controller, RecorderObserver {
   }
 
   async #stopChecking(): Promise<void> {
-    const { httpGet, condition, endpoints, handover } = this.#checkers ?? {}
+    const checkers = this.#every()
     this.#checkers = undefined
-    await Promise.all([httpGet, condition, endpoints, handover].map((checker) => checker?.stop()))
+    await Promise.all(checkers.map((checker) => checker.stop()))
+  }
+
+  #every(): Pick<Checker<never>, 'forget' | 'changed' | 'problems' | 'stop'>[] {
+    const { httpGet, condition, endpoints, handover } = this.#checkers ?? {}
+    return [httpGet, condition, endpoints, handover].filter((checker) => checker !== undefined)
   }
 
   #gate(uid: string): Gate | undefined {
@@ -231,9 +236,10 @@ export class Gatekeeper implements Controller, RecorderObserver {
     // Our own status writes come back too.
     if (same) return
     this.#refusals.delete(uid)
+    for (const checker of this.#every()) checker.changed?.(gate)
     for (const pod of this.#pods.in(namespace)) {
       const selected = selects(gate, pod)
-      if (before !== undefined && (!selected || before.generation !== gate.generation)) this.#forgetChecks(before, pod.uid)
+      if (before !== undefined && !selected) this.#forgetChecks(before, pod.uid)
       if (pod.readinessGates.includes(gate.spec.conditionType) && (selected || (before !== undefined && selects(before, pod))))
         this.#podQueue.add(`${namespace}/${pod.uid}`)
     }
@@ -266,8 +272,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
   }
 
   #forgetChecks(gate: Gate, podUid: string): void {
-    const { httpGet, condition, endpoints, handover } = this.#checkers ?? {}
-    for (const checker of [httpGet, condition, endpoints, handover]) checker?.forget(gate.uid, podUid)
+    for (const checker of this.#every()) checker.forget(gate.uid, podUid)
     this.#refusals.get(gate.uid)?.delete(podUid)
   }
 
@@ -282,7 +287,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
 
   /** Brings the conditions of one pod up to date. Throws KubeError for what may pass. */
   async #attend(key: string): Promise<void> {
-    if (!this.#options.isLeader()) return
+    if (!this.#options.isLeader() || this.#checkers === undefined) return
     const slash = key.indexOf('/')
     const [namespace, uid] = [key.slice(0, slash), key.slice(slash + 1)]
     const pod = this.#pods.get(namespace, uid)
@@ -300,7 +305,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
       this.#podQueue.add(key, { delayMs: Math.max(1, (recheckAt - this.#options.serverNow()) / MILLISECOND) })
   }
 
-  /** undefined: nothing is to be done for a gate that is being deleted and leaves the condition as it is. */
+  /** undefined: the condition stays as it is. */
   #verdictOf(gate: Gate, pod: GatePod): Verdict | undefined {
     if (gate.deletionTimestamp !== undefined)
       return gate.spec.onDelete === 'Leave'
@@ -386,7 +391,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
   async #tend(uid: string): Promise<void> {
     const { gates, isLeader, serverNow } = this.#options
     const gate = this.#gate(uid)
-    if (gate === undefined || !isLeader()) return
+    if (gate === undefined || !isLeader() || this.#checkers === undefined) return
     if (await gates.finalize(uid, () => this.#release(gate))) return
     const due = (this.#statusAt.get(uid) ?? 0) - performance.now()
     if (due > 0) {
@@ -431,13 +436,12 @@ export class Gatekeeper implements Controller, RecorderObserver {
         }
       }
     }
-    const { httpGet, condition, endpoints, handover } = this.#checkers ?? {}
-    const problems = [httpGet, condition, endpoints, handover].flatMap((checker) => checker?.problems(gate.uid) ?? [])
+    const problems = this.#every().flatMap((checker) => checker.problems(gate.uid))
     return {
       pods,
       conflicts: [...conflicts.values()],
       problems: [...problems, ...(this.#refusals.get(gate.uid)?.values() ?? [])].slice(0, MAX_PROBLEMS),
-      holds: handover?.holds(gate) ?? [],
+      holds: this.#checkers?.handover?.holds(gate) ?? [],
       canInject: gate.spec.inject ? await this.#asksInjection() : undefined,
     }
   }

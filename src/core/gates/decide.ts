@@ -24,8 +24,9 @@ export const conditionOf = (pod: Pick<GatePod, 'conditions'>, type: string): Con
  * - All pass: True.
  *
  * @param now on the API server's clock, as lastTransitionTime is
+ * @returns undefined while a check has not been looked at, and none fails: the condition stays as it is
  */
-export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult[], now: Micros): Verdict {
+export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult[], now: Micros): Verdict | undefined {
   const current = conditionOf(pod, gate.spec.conditionType)
   const recheckAt = earliest(results.map((result) => result.recheckAt))
   const verdict = (status: Verdict['status'], reason: string, message: string, again = recheckAt): Verdict => ({
@@ -39,10 +40,12 @@ export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult
   if (drain !== undefined && drain !== 'false')
     return verdict('False', 'Draining', `the annotation ${DRAIN} takes the pod out of rotation; remove it to let the pod back in`)
 
-  const failing = results.filter(({ state }) => state === 'Fail')
+  const failing = results.filter(({ state, pending }) => state === 'Fail' && pending !== true)
   const [failed] = failing
   if (failed !== undefined) return verdict('False', failed.reason, `${failed.kind}: ${failed.message}${more(failing)}`)
 
+  // A controller that has just begun rewrites nothing before it knows better.
+  if (results.some(({ pending }) => pending === true)) return undefined
   const open = results.filter(({ state }) => state === 'Unknown')
   const [unknown] = open
   if (unknown === undefined) return verdict('True', 'ChecksPassed', passed(results))

@@ -81,6 +81,8 @@ export interface CheckResult {
   readonly message: string
   /** When it may change by time alone. */
   readonly recheckAt?: Micros
+  /** Nobody has looked yet, and the answer is on its way: until then the condition stays as it is. */
+  readonly pending?: true
 }
 
 /** What the condition of a pod should be. */
