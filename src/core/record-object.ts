@@ -16,7 +16,7 @@ export interface RecordObject extends PodTermination {
   }
 }
 
-const LABEL = {
+export const LABEL = {
   outcome: `${GROUP}/outcome`,
   cause: `${GROUP}/cause`,
   state: `${GROUP}/state`,

@@ -1,10 +1,13 @@
 /** The gatekeeper with its checkers, upon the recorder's watches and leadership. */
+import { createRecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
+import { createEventWriter } from '../../kube/events.ts'
 import type { GateObjects } from '../../kube/gate-objects.ts'
 import type { KubeHttp } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
 import type { RecorderController } from '../recorder/controller.ts'
 import { Gatekeeper } from './gatekeeper.ts'
+import { HandoverBrake } from './handover/brake.ts'
 
 export interface CreateOptions {
   readonly http: KubeHttp
@@ -12,19 +15,32 @@ export interface CreateOptions {
   readonly log: Log
   readonly gates: GateObjects
   readonly recorder: RecorderController
-  readonly settings: { readonly gatePatchesPerSecond: number; readonly gateProbes: number; readonly podName: string }
+  readonly settings: {
+    readonly gatePatchesPerSecond: number
+    readonly gateProbes: number
+    readonly podName: string
+    readonly events: boolean
+  }
 }
 
-export function createGatekeeper({ http, log, gates, recorder, settings }: CreateOptions): Gatekeeper {
-  const { elector } = recorder
+export function createGatekeeper({ http, clock, log, gates, recorder, settings }: CreateOptions): Gatekeeper {
+  const { elector, workloads } = recorder
+  const guard = () => elector.guard()
+  const serverNow = () => recorder.serverNow()
+  const records = createRecordClient({ http, guard })
+  const events = settings.events ? createEventWriter({ http, instance: settings.podName, guard }) : undefined
+  const pods = () => recorder.pods.values()
   return new Gatekeeper({
     http,
     log,
     gates,
-    serverNow: () => recorder.serverNow(),
+    serverNow,
     isLeader: () => elector.isLeader(),
-    guard: () => elector.guard(),
+    guard,
     patchesPerSecond: settings.gatePatchesPerSecond,
-    checkers: () => ({}),
+    checkers: (changed) => {
+      const handover = new HandoverBrake({ http, clock, log, serverNow, pods, workloads, records, events, changed })
+      return { handover, observers: [handover] }
+    },
   })
 }

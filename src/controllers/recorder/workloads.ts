@@ -17,6 +17,9 @@ const CONCURRENCY = 4
 /** After a failure that may pass, an owner is asked for again no sooner than this. */
 const RETRY_MS = 5000
 
+/** What the owner chain begins with. */
+type OwnedPod = Pick<PodSnapshot, 'uid' | 'namespace' | 'name' | 'owner'>
+
 interface Metadata {
   readonly metadata?: {
     readonly uid?: string
@@ -57,13 +60,13 @@ export class WorkloadResolver {
   }
 
   /** At once, with what is known: the answer of an earlier look-up, or the pod's direct owner until there is one. */
-  known(pod: PodSnapshot): Workload {
+  known(pod: OwnedPod): Workload {
     if (pod.owner === undefined) return { kind: 'Pod', name: pod.name, uid: pod.uid, apiVersion: 'v1' }
     return this.#cache.get(pod.owner.uid) ?? asWorkload(pod.owner)
   }
 
   /** True where known() is final. */
-  settled(pod: PodSnapshot): boolean {
+  settled(pod: OwnedPod): boolean {
     return pod.owner === undefined || !this.#between(pod.owner) || this.#cache.has(pod.owner.uid)
   }
 
@@ -71,7 +74,7 @@ export class WorkloadResolver {
    * Looks the owner up unless that was done. Called when a pod is first seen, since a Deployment and its ReplicaSet are gone before
    * their pods are. Never rejects: what cannot be found out leaves the direct owner.
    */
-  async resolve(pod: PodSnapshot): Promise<void> {
+  async resolve(pod: OwnedPod): Promise<void> {
     const { owner } = pod
     if (owner === undefined || this.settled(pod)) return
     const failedAt = this.#failed.get(owner.uid)

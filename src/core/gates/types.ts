@@ -127,6 +127,8 @@ export interface WorkloadPod {
   readonly verdict?: true
   /** The phase is Succeeded or Failed: it serves no more. */
   readonly finished?: true
+  /** The object is gone; it stays in the list until its verdict is there. */
+  readonly gone?: true
 }
 
 /** A brake that holds, or held, the pods of one revision. It stands in the gate's status, so that it outlives the controller. */
