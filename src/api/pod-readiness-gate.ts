@@ -76,7 +76,7 @@ const annotationCheck = z.object({
 })
 
 /** Who talks to the pod in whose name is the controller's matter, and a connection is used once. */
-const REFUSED_HEADERS = [
+export const REFUSED_HEADERS: readonly string[] = [
   'host',
   'authorization',
   'proxy-authorization',

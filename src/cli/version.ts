@@ -1,12 +1,11 @@
 /** `gracewatch version`: what runs here. */
-import { readFileSync } from 'node:fs'
+import { productVersion } from '../version.ts'
 import { UsageError } from './arguments.ts'
 import { define } from './help.ts'
 
 function run({ words }: { readonly words: readonly string[] }): void {
   if (words.length > 0) throw new UsageError(`version takes no arguments: leave "${words.join(' ')}" out`)
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string } // our own file
-  process.stdout.write(`gracewatch ${version} (Node ${process.version})\n`)
+  process.stdout.write(`gracewatch ${productVersion()} (Node ${process.version})\n`)
 }
 
 export const command = define(

@@ -1,9 +1,15 @@
 import type { CheckResult, Gate, GatePod } from '../../core/gates/types.ts'
 import type { Micros } from '../../core/time.ts'
 
+/** Whom a checker tells, by UID: that the result for a pod, or what is said of a gate as a whole, may be another one. */
+export interface Changed {
+  readonly pod: (uid: string) => void
+  readonly gate: (uid: string) => void
+}
+
 /**
- * What finds out whether one kind of check passes. It looks (polls, watches) by itself for the pods that it has been asked for, and calls
- * `onChange` of its options with the pod's UID when the answer may be another one.
+ * What finds out whether one kind of check passes. It looks (polls, watches) by itself for the pods that it has been asked for, and tells
+ * when the answer may be another one.
  */
 export interface Checker<Check> {
   /** What is found now; begins to look where that has not begun. Never throws: what goes wrong is Unknown, with its reason. */
