@@ -3,16 +3,13 @@
  * cluster for itself (the controller going, the uninstall) comes after the others, which run side by side, each in a namespace of its own.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { attachCluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
-import { install } from '../../cluster/install.ts'
 import type { Raw } from '../api.ts'
-import { Bed, conditionOf, type Flip, type Stage, sinceNow } from './bed.ts'
+import { type Bed, conditionOf, type Flip, type Stage, sinceNow } from './bed.ts'
 import { figureOf } from './figures.ts'
 import { Guide } from './guide.ts'
+import { useGates } from './use-gates.ts'
 
-/** As for the scenarios: what runs is somebody else's, and stays; leave out the tests that remove it (-t). */
-const EXTERNAL = process.env.GRACEWATCH_E2E_CONTROLLER === 'external'
-const MINUTES = 60_000
+const given = useGates('the tests of readiness gates')
 const OK = 'example.com/ok'
 const ANNOTATION = { annotation: { key: OK, value: 'yes' } }
 const FLIPS = 10
@@ -21,29 +18,17 @@ const SETTLED_SECONDS = 2.5
 
 let bed: Bed
 let guide: Guide
-let end: () => Promise<void> = async () => undefined
 const figures: string[] = []
 
 beforeAll(async () => {
-  const progress = terminalProgress(process.stderr)
-  const cluster = EXTERNAL
-    ? await attachCluster({ shape: 'node' })
-    : await ensureCluster({ shape: 'node', progress, command: 'the tests of readiness gates' })
-  end = () => cluster.close()
-  if (!EXTERNAL) await install(cluster, progress, { gates: true })
-  bed = await Bed.start(cluster)
+  bed = given.bed
   guide = await Guide.open(bed)
-}, 15 * MINUTES)
+})
 
 afterAll(async () => {
-  try {
-    if (figures.length > 0) console.log(`\nfrom the change of a check's truth:\n${figures.join('\n')}`)
-    await guide?.close()
-    await bed?.stop()
-  } finally {
-    await end()
-  }
-}, 5 * MINUTES)
+  if (figures.length > 0) console.log(`\nfrom the change of a check's truth:\n${figures.join('\n')}`)
+  await guide?.close()
+})
 
 const passed = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000))
 const isReady = (pod: Raw) => conditionOf(pod, 'Ready')?.status === 'True'
