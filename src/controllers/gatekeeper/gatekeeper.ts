@@ -175,7 +175,8 @@ export class Gatekeeper implements Controller, RecorderObserver {
       const selected = now !== undefined && selects(gate, now)
       if (!selected && (before === undefined || !selects(gate, before))) continue
       this.#gateQueue.add(gate.uid, { delayMs: STATUS_EVERY_MS / 4 })
-      if (!selected) this.#forgetChecks(gate, uid)
+      // Nobody is asked through a pod's grace period.
+      if (!selected || isOver(now)) this.#forgetChecks(gate, uid)
     }
     if (type === 'Deleted' || type === 'Vanished') {
       this.#managed.delete(uid)
