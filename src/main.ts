@@ -1,5 +1,6 @@
 /** The controller's composition root: settings, log, connection, parts, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
 import { parseConfig } from './config.ts'
+import { MAX_TARGETS } from './controllers/gatekeeper/checks/target.ts'
 import { createGatekeeper } from './controllers/gatekeeper/create.ts'
 import { RecorderController } from './controllers/recorder/controller.ts'
 import { createClock } from './kube/clock.ts'
@@ -29,10 +30,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (const warning of warnings) log.warn({ warning }, 'setting not understood')
 
   const clock = createClock()
+  // Each target of a condition check is a watch; the other watches and the calls need their connections beside them.
+  const limits = config.gates ? { maxStreams: MAX_TARGETS + 24, maxConnections: MAX_TARGETS + 32 } : {}
   const connection = await openConnection(
     config.kubeconfig === undefined && config.inCluster !== undefined
-      ? { inCluster: true, ...config.inCluster, clock }
-      : { kubeconfig: config.kubeconfig, context: config.context, clock },
+      ? { inCluster: true, ...config.inCluster, ...limits, clock }
+      : { kubeconfig: config.kubeconfig, context: config.context, ...limits, clock },
   )
   const recorder = new RecorderController({ http: connection.http, clock, log, settings: config })
   const watches = [

@@ -8,6 +8,9 @@ interface CommonOptions {
   readonly clock?: RecorderClock
   /** Default gracewatch. */
   readonly userAgent?: string
+  /** See HttpClientOptions. */
+  readonly maxConnections?: number
+  readonly maxStreams?: number
 }
 
 /** The service account of the pod that this process runs in. Host and port: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. */
@@ -39,16 +42,17 @@ export interface Connection {
  * needs are missing or unusable. Only a kubeconfig loads the Kubernetes client.
  */
 export async function openConnection(options: InClusterOptions | KubeconfigOptions): Promise<Connection> {
-  const { clock = createClock(), userAgent = 'gracewatch' } = options
+  const { clock = createClock(), userAgent = 'gracewatch', maxConnections, maxStreams } = options
+  const limits = { ...(maxConnections !== undefined && { maxConnections }), ...(maxStreams !== undefined && { maxStreams }) }
   if (options.inCluster) {
     const directory = options.directory ?? SERVICE_ACCOUNT_DIRECTORY
     const server = inClusterServer(options.host, options.port)
     const namespace = await inClusterNamespace(directory)
-    const http = new HttpClient({ server, credentials: serviceAccountCredentials(directory), clock, userAgent })
+    const http = new HttpClient({ server, credentials: serviceAccountCredentials(directory), clock, userAgent, ...limits })
     return { http, namespace, describe: () => `the cluster of this pod (${server})` }
   }
   const { loadKubeconfig } = await import('./kubeconfig.ts')
   const { server, context, namespace, proxy, credentials } = await loadKubeconfig(options)
-  const http = new HttpClient({ server, credentials, clock, userAgent, proxy })
+  const http = new HttpClient({ server, credentials, clock, userAgent, proxy, ...limits })
   return { http, namespace, describe: () => `context ${context} (${server})` }
 }

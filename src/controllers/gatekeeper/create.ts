@@ -6,6 +6,9 @@ import type { GateObjects } from '../../kube/gate-objects.ts'
 import type { KubeHttp } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
 import type { RecorderController } from '../recorder/controller.ts'
+import { EndpointsChecker } from './checks/endpoints.ts'
+import { HttpGetChecker } from './checks/http-get.ts'
+import { ConditionChecker } from './checks/target.ts'
 import { Gatekeeper } from './gatekeeper.ts'
 import { HandoverBrake } from './handover/brake.ts'
 
@@ -40,7 +43,10 @@ export function createGatekeeper({ http, clock, log, gates, recorder, settings }
     patchesPerSecond: settings.gatePatchesPerSecond,
     checkers: (changed) => {
       const handover = new HandoverBrake({ http, clock, log, serverNow, pods, workloads, records, events, changed })
-      return { handover, observers: [handover] }
+      const httpGet = new HttpGetChecker({ changed, parallel: settings.gateProbes })
+      const condition = new ConditionChecker({ http, clock, log, changed })
+      const endpoints = new EndpointsChecker({ http, clock, log, changed, slices: recorder.slices })
+      return { handover, httpGet, condition, endpoints, observers: [handover, endpoints] }
     },
   })
 }

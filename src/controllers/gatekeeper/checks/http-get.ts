@@ -13,7 +13,7 @@ import { Thresholds } from './thresholds.ts'
 
 export interface HttpGetOptions {
   readonly changed: Changed
-  /** Requests at the same time to pods that were quick the last time, and as many again to those that were slow. Default 64. */
+  /** Requests at the same time: half of them to pods that were quick the last time, half to those that were slow. Default 64. */
   readonly parallel?: number
   /** Default addressRefusal, which nothing but a test on loopback has a reason to replace. */
   readonly refusal?: (pod: AddressedPod) => string | undefined

@@ -1,6 +1,6 @@
 /**
  * Who may ask next. Probes run side by side in two lanes: those that were quick the last time have one, those that were slow the other, so
- * that pods that let everybody wait only wait for each other. Within a lane namespaces take turns, and none has more than a quarter of it.
+ * that pods that let everybody wait only wait for each other. Within a lane namespaces take turns, and none has more than half of it.
  */
 
 export interface Job {
@@ -21,7 +21,7 @@ class Lane {
 
   constructor(max: number) {
     this.#max = max
-    this.#perNamespace = Math.max(1, Math.ceil(max / 4))
+    this.#perNamespace = Math.max(1, Math.ceil(max / 2))
   }
 
   get running(): number {
@@ -80,10 +80,10 @@ export class Lanes {
   readonly #quick: Lane
   readonly #slow: Lane
 
-  /** @param parallel how many run at the same time in each lane */
+  /** @param parallel how many run at the same time in both lanes together; from 2 */
   constructor(parallel: number) {
-    this.#quick = new Lane(parallel)
-    this.#slow = new Lane(parallel)
+    this.#quick = new Lane(Math.max(1, Math.ceil(parallel / 2)))
+    this.#slow = new Lane(Math.max(1, Math.floor(parallel / 2)))
   }
 
   get running(): number {
