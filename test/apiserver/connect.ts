@@ -10,7 +10,7 @@ import type { HttpRequest, KubeHttp } from '../../src/kube/http.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
 import { eventually } from './waiting.ts'
 
-const CRD = resolve(import.meta.dirname, '../../crds', `podterminations.${GROUP}.yaml`)
+const CRDS = resolve(import.meta.dirname, '../../crds')
 
 export interface TestBed {
   readonly cluster: Cluster
@@ -65,16 +65,22 @@ export function useApiServer(slug: string): TestBed {
   }
 }
 
-/** The project's CRD under another group, so that what is installed on a shared cluster is not touched; `change` may make it older. */
-export async function createCrd(bed: TestBed, group: string, change: (schema: Schema) => void = () => {}): Promise<string> {
-  const crd = parse(readFileSync(CRD, 'utf8')) as Definition // our own file
-  const name = `podterminations.${group}`
+/** A CRD of the project under another group, so that what is installed on a shared cluster is not touched; `change` may make it older. */
+export async function createCrd(
+  bed: TestBed,
+  group: string,
+  change: (schema: Schema) => void = () => {},
+  plural = 'podterminations',
+): Promise<string> {
+  const file = join(CRDS, `${plural}.${GROUP}.yaml`)
+  const crd = parse(readFileSync(file, 'utf8')) as Definition // our own file
+  const name = `${plural}.${group}`
   crd.metadata.name = name
   crd.spec.group = group
   crd.spec.names.categories = [group.split('.')[0] ?? group]
   crd.spec.names.shortNames = []
   const [version] = crd.spec.versions
-  if (version === undefined) throw new Error(`${CRD} has no version`)
+  if (version === undefined) throw new Error(`${file} has no version`)
   change(version.schema.openAPIV3Schema)
   await bed.create(crd)
   await established(bed, name)

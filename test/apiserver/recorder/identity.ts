@@ -30,22 +30,27 @@ export interface IdentityOptions {
   readonly group: string
   /** Rights left out, by resource. */
   readonly without?: string
+  /** The rights of deploy/gates as well. */
+  readonly gates?: boolean
 }
 
 /** @returns a token; and the names of the cluster-wide objects that have to be deleted */
 export async function createIdentity(
   bed: TestBed,
-  { namespace, group, without }: IdentityOptions,
-): Promise<{ token: string; clusterRole: string }> {
-  const clusterRole = `${namespace}-controller`
-  const text = readFileSync(join(root, 'deploy/manifests/rbac.yaml'), 'utf8')
-  // Our own file.
-  const manifests = parseAllDocuments(text).map((document) => document.toJS() as Manifest)
+  { namespace, group, without, gates = false }: IdentityOptions,
+): Promise<{ token: string; clusterRoles: string[] }> {
+  const files = ['deploy/manifests/rbac.yaml', ...(gates ? ['deploy/gates/controller/rbac.yaml'] : [])]
+  const manifests = files.flatMap((file) =>
+    // Our own files.
+    parseAllDocuments(readFileSync(join(root, file), 'utf8')).map((document) => document.toJS() as Manifest),
+  )
+  const clusterRoles = new Set<string>()
   for (const manifest of manifests) {
     const { metadata } = manifest
     if (metadata.namespace === OWN_NAMESPACE) metadata.namespace = namespace
-    else metadata.name = clusterRole
-    if (manifest.roleRef?.kind === 'ClusterRole') manifest.roleRef.name = clusterRole
+    else metadata.name = `${namespace}-${metadata.name}`
+    if (manifest.kind === 'ClusterRole') clusterRoles.add(metadata.name)
+    if (manifest.roleRef?.kind === 'ClusterRole') manifest.roleRef.name = `${namespace}-${manifest.roleRef.name}`
     for (const subject of manifest.subjects ?? []) subject.namespace = namespace
     if (manifest.rules === undefined) continue
     manifest.rules = manifest.rules
@@ -53,12 +58,14 @@ export async function createIdentity(
       .map((rule) => ({ ...rule, apiGroups: rule.apiGroups.map((name) => (name === GROUP ? group : name)) }))
   }
   await bed.create({ apiVersion: 'v1', kind: 'List', items: manifests })
-  const granted = { verb: 'list', group, resource: 'podterminations' }
-  await eventually(() => allowed(bed, namespace, granted), 10_000, `rights of ${ACCOUNT} in ${namespace}`)
+  for (const resource of ['podterminations', ...(gates ? ['podreadinessgates'] : [])]) {
+    const granted = { verb: 'list', group, resource }
+    await eventually(() => allowed(bed, namespace, granted), 10_000, `rights of ${ACCOUNT} in ${namespace}`)
+  }
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${ACCOUNT}/token`
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } }
   const answer = await bed.http.request({ method: 'POST', path, body })
-  return { token: answer.json<{ status: { token: string } }>().status.token, clusterRole }
+  return { token: answer.json<{ status: { token: string } }>().status.token, clusterRoles: [...clusterRoles] }
 }
 
 /** The authorizer hears of a binding a moment after it was made. */

@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly group?: string
   /** Rights left out, by resource. */
   readonly without?: string
+  /** With readiness gates, and the rights that they need. */
+  readonly gates?: boolean
 }
 
 export interface Running {
@@ -79,6 +81,11 @@ export class Stage {
     return { group, records }
   }
 
+  /** The project's other CRD, in the same group. */
+  async gates(): Promise<void> {
+    this.#crds.push(await createCrd(this.bed, this.group, undefined, 'podreadinessgates'))
+  }
+
   /** A kind of custom owner, as Argo's Rollout is one. @returns its group */
   async rollouts(): Promise<string> {
     const group = this.groupName('rollouts')
@@ -108,13 +115,18 @@ export class Stage {
     const group = options.group ?? this.group
     const front = await Front.start({ cluster: this.bed.cluster, group })
     this.#fronts.push(front)
-    const token = await this.token(options.own, group, options.without)
+    const token = await this.token(options.own, group, options)
     const controller = await ControllerProcess.start({
       server: front.url,
       token,
       namespace: options.own,
       name: options.name ?? `replica-${++this.#started}`,
-      args: [...options.namespaces.map((namespace) => `--namespaces=${namespace}`), ...SHORT_LEASE, ...(options.args ?? [])],
+      args: [
+        ...options.namespaces.map((namespace) => `--namespaces=${namespace}`),
+        ...SHORT_LEASE,
+        ...(options.gates === true ? ['--gates'] : []),
+        ...(options.args ?? []),
+      ],
     })
     this.#controllers.push(controller)
     return { controller, front }
@@ -128,11 +140,12 @@ export class Stage {
     return running
   }
 
-  token(own: string, group: string, without?: string): Promise<string> {
+  token(own: string, group: string, { without, gates = false }: Pick<StartOptions, 'without' | 'gates'> = {}): Promise<string> {
     let token = this.#tokens.get(own)
     if (token === undefined) {
-      token = createIdentity(this.bed, { namespace: own, group, ...(without === undefined ? {} : { without }) }).then((made) => {
-        this.#clusterRoles.push(made.clusterRole)
+      const options = { namespace: own, group, gates, ...(without === undefined ? {} : { without }) }
+      token = createIdentity(this.bed, options).then((made) => {
+        this.#clusterRoles.push(...made.clusterRoles)
         return made.token
       })
       this.#tokens.set(own, token)
@@ -151,9 +164,13 @@ export class Stage {
     await eventually(reached, 15_000, `the high-water mark of ${own} past ${new Date(past).toISOString()}`)
   }
 
+  async stopControllers(): Promise<void> {
+    await Promise.all(this.#controllers.filter(({ running }) => running).map((controller) => controller.kill()))
+  }
+
   async end(): Promise<void> {
     const { bed } = this
-    await Promise.all(this.#controllers.filter(({ running }) => running).map((controller) => controller.kill()))
+    await this.stopControllers()
     for (const front of this.#fronts) await front.close()
     for (const watch of [this.#records, ...this.#watches]) await watch.close()
     const names = [...this.#namespaces, bed.namespace]
