@@ -291,6 +291,16 @@ export class Stage {
     }
   }
 
+  /** The gate's status once it is as wanted: it is written at most once a second. */
+  async settledStatus(name: string, is: (status: Raw) => boolean): Promise<Raw> {
+    for (let tries = 0; tries < 150; tries += 1) {
+      const status = await this.gateStatus(name)
+      if (status !== undefined && is(status)) return status
+      await new Promise((done) => setTimeout(done, 200))
+    }
+    throw new Error(`the status of gate ${name} did not come in 30 s: ${JSON.stringify(await this.gateStatus(name))}`)
+  }
+
   async gateStatus(name: string): Promise<Raw> {
     return (await this.bed.api.get(this.path('PodReadinessGate', name))).status
   }

@@ -13,7 +13,10 @@ const given = useGates('the tests of readiness gates')
 const OK = 'example.com/ok'
 const ANNOTATION = { annotation: { key: OK, value: 'yes' } }
 const FLIPS = 10
-/** The kubelet takes a change up at once where its last look at the pod was over a second ago (the relist of its pod lifecycle events). */
+/**
+ * The kubelet looks at a pod again only once it has listed its containers anew, which it does every second. An annotation that changes is
+ * such a look by itself, so that the condition that follows waits for up to a second; one that comes of a probe does not.
+ */
 const SETTLED_SECONDS = 2.5
 
 let bed: Bed
@@ -253,7 +256,7 @@ describe.concurrent('side by side', () => {
       await stage.annotate(object.metadata.name, { [OK]: 'yes' })
     }
     await bed.observations.waitFor(() => pods().every(({ object }) => isReady(object)), 60, 'both pods ready')
-    const { matched, passing, withoutGate } = await settledStatus(stage, 'ok', ({ passing }) => passing === 2)
+    const { matched, passing, withoutGate } = await stage.settledStatus('ok', ({ passing }) => passing === 2)
     expect({ matched, passing, withoutGate: withoutGate ?? 0 }).toEqual({ matched: 2, passing: 2, withoutGate: 0 })
   })
 
@@ -372,7 +375,7 @@ describe.concurrent('side by side', () => {
     const other = [{ annotation: { key: 'example.com/other', value: 'yes' } }]
     await stage.create(stage.gate('younger', 'web', other, { conditionType: 'gates.example.com/shared' }))
     for (const name of ['older', 'younger']) {
-      const status = await settledStatus(stage, name, (it) => conditionOf({ status: it }, 'Conflicting')?.status === 'True')
+      const status = await stage.settledStatus(name, (it) => conditionOf({ status: it }, 'Conflicting')?.status === 'True')
       expect(conditionOf({ status }, 'Conflicting').message).toContain(name === 'older' ? 'younger' : 'older')
     }
     await stage.annotate('web', { 'example.com/other': 'yes' })
@@ -413,9 +416,9 @@ describe.concurrent('side by side', () => {
     await guide.apply(stage, 'brake')
     const [rollout = '', release = ''] = guide.scripts('brake')
     await guide.script(stage, rollout)
-    const holds = async () => (await stage.gateStatus('handover')).holds ?? []
-    await expect.poll(async () => (await holds()).length, { timeout: 60_000 }).toBe(1)
-    await expect.poll(async () => (await holds())[0]?.message ?? '', { timeout: 60_000 }).toMatch(/ForcedKill|force-killed/)
+    const { holds } = await stage.settledStatus('handover', (status) => status.holds?.[0]?.message !== undefined)
+    expect(holds).toHaveLength(1)
+    expect(holds[0].message).toContain('ForcedKill')
     await passed(5)
     const api = () =>
       bed.observations
@@ -428,16 +431,6 @@ describe.concurrent('side by side', () => {
     expect(api().filter(({ object }) => object.spec.containers[0].env === undefined)).toEqual([])
   })
 })
-
-/** The gate's status once it is as wanted: it is written at most once a second. */
-async function settledStatus(stage: Stage, gate: string, is: (status: Raw) => boolean): Promise<Raw> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const status = await stage.gateStatus(gate)
-    if (status !== undefined && is(status)) return status
-    await passed(0.2)
-  }
-  throw new Error(`the status of gate ${gate} did not come: ${JSON.stringify(await stage.gateStatus(gate))}`)
-}
 
 describe('alone', () => {
   let stage: Stage

@@ -183,9 +183,7 @@ describe.concurrent('the brake', () => {
     expect(rollout.pods('2').filter(isReady).length).toBe(9)
     told.push(`the other pods of 9 handed over ${((performance.now() - released) / 1_000).toFixed(1)} s after the release`)
     expect(await rollout.events('RolloutReleased')).toMatchObject([{ type: 'Normal' }])
-    await expect
-      .poll(async () => conditionOf({ status: await stage.gateStatus('handover') }, 'Holding')?.status, { timeout: 10_000 })
-      .toBe('False')
+    await stage.settledStatus('handover', (status) => conditionOf({ status }, 'Holding')?.status === 'False')
     // What was let in was never put out again.
     for (const lines of given.bed.observations.pods.values()) {
       if (lines[0]?.object.metadata.namespace !== stage.namespace) continue
