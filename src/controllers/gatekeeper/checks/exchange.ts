@@ -75,7 +75,11 @@ export function exchange(request: ProbeRequest, signal: AbortSignal): Promise<Pr
     signal.addEventListener('abort', abort, { once: true })
     // Also after the end: a connection that is destroyed may still have an error to tell.
     call.on('error', (error) => end({ failure: wordsFor(error) }))
+    let answered = false
+    // Also where the server wants to speak something else (101), which is no error to Node.
+    call.on('close', () => answered || end({ failure: CLOSED }))
     call.on('response', (response) => {
+      answered = true
       const answer = { status: response.statusCode ?? 0 }
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -94,10 +98,11 @@ function authority(address: string, port: number): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
 }
 
+const CLOSED = 'the connection was closed before the answer was whole'
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'the connection was closed before the answer was whole',
-  EPIPE: 'the connection was closed before the answer was whole',
+  ECONNRESET: CLOSED,
+  EPIPE: CLOSED,
   ETIMEDOUT: 'no connection',
   EHOSTUNREACH: 'no route to the pod',
   ENETUNREACH: 'no route to the pod',
