@@ -41,6 +41,8 @@ export interface HandoverInput {
   readonly revision: string
   /** The gate's condition on it. */
   readonly current: Condition | undefined
+  /** Its containers are ready: it is only the gates that keep it out. */
+  readonly containersReady: boolean
   readonly facts: WorkloadFacts
   /** What the gate holds of this workload. */
   readonly hold: Hold | undefined
@@ -59,7 +61,7 @@ export interface Handover {
 const present = (pods: readonly WorkloadPod[]) => pods.filter(({ finished, verdict }) => finished !== true && verdict !== true)
 
 export function handover(input: HandoverInput): Handover {
-  const { rules, uid, revision, current, facts, now } = input
+  const { rules, uid, revision, current, containersReady, facts, now } = input
   const hold = input.hold?.revision === revision ? input.hold : undefined
   const answer = (state: CheckResult['state'], reason: string, message: string, recheckAt?: Micros): CheckResult => ({
     state,
@@ -119,6 +121,12 @@ export function handover(input: HandoverInput): Handover {
       ),
       hold: undefined,
     }
+  }
+  // A Deployment makes its first new pods before it takes an old one down, and what is let in stays in: one that is let in before it can
+  // serve would be let in without any old pod having ended. Nothing is written for that: who has no condition is kept out as well.
+  if (!containersReady) {
+    const waits = answer('Fail', 'ContainersNotReady', 'it is decided once the containers of the pod are ready')
+    return { result: current === undefined ? { ...waits, pending: true } : waits, hold: undefined }
   }
   const window = span(rules.window)
   const ended =

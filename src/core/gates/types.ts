@@ -45,6 +45,8 @@ export interface GatePart {
   readonly readinessGates: readonly string[]
   /** The conditions that spec.readinessGates names. */
   readonly conditions: readonly Condition[]
+  /** Its condition ContainersReady is True: only the gates keep it from being Ready. */
+  readonly containersReady?: true
   /** status.podIP. */
   readonly podIP?: string
   /** Addresses of its node, which podIP must not be. */
@@ -105,7 +107,7 @@ export interface EndedPod {
 /** What the brake looks at: one workload as it is now. */
 export interface WorkloadFacts {
   readonly workload: Workload
-  /** Of this workload, of any revision, terminating ones included; `gateStatus` is that of the gate's condition. */
+  /** Of this workload, of any revision, terminating ones included. */
   readonly pods: readonly WorkloadPod[]
   /** Order of the revisions that pods have: higher is newer. Absent: not (yet) known, with the reason in `revisionsProblem`. */
   readonly revisions?: ReadonlyMap<string, number>

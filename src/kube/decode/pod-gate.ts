@@ -50,6 +50,7 @@ export function decodeGatePart(raw: unknown): GatePart {
     annotations: stringsOf(optionalObject(metadata, 'annotations', 'metadata'), MAX_ANNOTATION),
     readinessGates: gateLists.get(gates.join(' '), () => gates),
     conditions: conditionsOf(status, gates),
+    containersReady: areContainersReady(status) ? true : undefined,
     podIP: optionalString(status, 'podIP', 'status'),
     hostIPs: hostIPsOf(status),
     ports: portMaps.get(JSON.stringify(ports), () => ports),
@@ -82,6 +83,12 @@ function conditionsOf(status: RawObject, types: readonly string[]): Condition[] 
     return [condition]
   })
 }
+
+const areContainersReady = (status: RawObject): boolean =>
+  listOf(status, 'conditions', 'status').some((raw, i) => {
+    const { type, status: value } = asObject(raw, `status.conditions[${i}]`)
+    return type === 'ContainersReady' && value === 'True'
+  })
 
 /** The API allows three; whatever else somebody may have written lets nobody in. */
 const statusOf = (text: string): ConditionStatus => (text === 'True' || text === 'False' ? text : 'Unknown')

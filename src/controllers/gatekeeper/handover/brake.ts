@@ -110,6 +110,7 @@ export class HandoverBrake implements Brake {
       uid: pod.uid,
       revision,
       current,
+      containersReady: pod.containersReady === true,
       hold: before,
       now,
       overdueSlack: SLACK,

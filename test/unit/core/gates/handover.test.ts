@@ -36,6 +36,7 @@ function asked(part: Partial<Omit<HandoverInput, 'facts'>> & { readonly facts?: 
     uid: 'n1',
     revision: 'new',
     current: undefined,
+    containersReady: true,
     hold: undefined,
     now: NOW,
     overdueSlack: 9 * SECOND,
@@ -115,6 +116,23 @@ describe('a pod of a new revision', () => {
     expect(asked({ facts: { pods: ended } }).result.state).toBe('Pass')
   })
 
+  it('is let in no sooner than its containers are ready: a Deployment makes it before it takes an old one down', () => {
+    const early = asked({ containersReady: false })
+    // Without a condition it is kept out as well, and nothing has to be written.
+    expect(early.result).toMatchObject({ state: 'Fail', reason: 'ContainersNotReady', pending: true })
+    const waited = asked({ containersReady: false, current: condition('False', { reason: 'WaitingForVerdict' }) })
+    expect(waited.result).toEqual({
+      state: 'Fail',
+      reason: 'ContainersNotReady',
+      message: 'it is decided once the containers of the pod are ready',
+    })
+    // What speaks against it is said at once, and neither a release nor a pod of the old revision waits.
+    expect(asked({ containersReady: false, facts: { ended: [killed('x')] } }).result.reason).toBe('RolloutHeld')
+    const hold: Hold = { workload: WORKLOAD, revision: 'new', since: NOW, released: { at: NOW, by: 'Annotation' } }
+    expect(asked({ containersReady: false, hold }).result.state).toBe('Pass')
+    expect(asked({ containersReady: false, uid: 'o1', revision: 'old' }).result.state).toBe('Pass')
+  })
+
   it('cannot be judged while order or ends are not known', () => {
     const { revisions: _, ...rest } = { revisions: undefined }
     expect(asked({ facts: { ...rest, revisions: new Map([['old', 1]]) } }).result).toMatchObject({
@@ -130,7 +148,15 @@ describe('a pod of a new revision', () => {
       ]),
       endedProblem: 'the records cannot be read: 403',
     }
-    const input = { rules: RULES, namespace: 'shop', uid: 'n1', revision: 'new', current: undefined, hold: undefined }
+    const input = {
+      rules: RULES,
+      namespace: 'shop',
+      uid: 'n1',
+      revision: 'new',
+      current: undefined,
+      containersReady: true,
+      hold: undefined,
+    }
     expect(handover({ ...input, now: NOW, overdueSlack: 0, facts }).result).toEqual({
       state: 'Unknown',
       reason: 'OutcomesUnknown',
@@ -190,6 +216,7 @@ describe('what passes', () => {
       uid: first?.uid ?? '',
       revision: first?.revision ?? '',
       current: undefined,
+      containersReady: true,
       hold: undefined,
       now: NOW,
       overdueSlack: 9 * SECOND,
