@@ -76,13 +76,18 @@ function nameOf(comm: string, argv0?: string): string {
 const namesOf = (processes: readonly KernelProcess[]): string =>
   [...new Set(processes.map(({ comm }) => nameOf(comm)))].slice(0, 3).join(', ')
 
+/** What scripts wait by: they have nothing to shut down. */
+const WAITERS: ReadonlySet<string> = new Set(['sleep', 'tail', 'pause'])
+
 /**
- * PID 1 ended well, and took with it what never heard of the stop. Only for information: what is left behind may be the app, but also a
- * `sleep` of the script, and the kernel does not know what is worth an orderly shutdown.
+ * PID 1 ended well, and took with it what never heard of the stop. Only for information: what is left behind may be the app or a helper
+ * of it, and the kernel does not know what is worth an orderly shutdown.
  */
 function ofLeftBehind({ end, exit, stop, measured }: ContainerResult, signal: string): Finding | undefined {
   const facts = measured?.facts
-  const left = (facts?.processes ?? []).filter((process) => process.leftBehind === true && process.signalled === undefined)
+  const left = (facts?.processes ?? []).filter(
+    ({ comm, leftBehind, signalled }) => leftBehind === true && signalled === undefined && !WAITERS.has(comm),
+  )
   if (facts?.process === undefined || left.length === 0) return undefined
   if (facts.pidNamespace !== 'Container' || facts.passedOn?.result !== 'NotPassedOn') return undefined
   const first = nameOf(facts.process.comm, facts.process.argv0)
