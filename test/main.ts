@@ -4,15 +4,33 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 
 const SUITES = ['check', 'unit', 'command', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
-interface Result {
-  suite: Suite
+interface Counts {
   passed: number
   failed: number
+  /** What failed and why, a line each: the end of a long output is what is read first. */
+  failures: string[]
+}
+interface Result extends Counts {
+  suite: Suite
   seconds: number
+}
+/** What the runner's JSON report has of use here. */
+interface Report {
+  numPassedTests: number
+  numFailedTests: number
+  numTotalTests: number
+  numFailedTestSuites: number
+  testResults: {
+    name: string
+    status: string
+    message: string
+    assertionResults: { fullName: string; status: string; failureMessages: string[] }[]
+  }[]
 }
 
 const root = resolve(import.meta.dirname, '..')
@@ -27,12 +45,24 @@ function run(command: string, args: string[]): Promise<number> {
 }
 
 /** Types, lint, dead code and stale generated files count as one test. */
-async function check(): Promise<{ passed: number; failed: number }> {
+async function check(): Promise<Counts> {
   const code = await run(process.execPath, [join(root, 'test/check.ts')])
-  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+  return code === 0 ? { passed: 1, failed: 0, failures: [] } : { passed: 0, failed: 1, failures: ['npm run check'] }
 }
 
-async function vitest(suite: Suite, filters: string[]): Promise<{ passed: number; failed: number }> {
+function failuresIn({ testResults }: Report, whole: boolean): string[] {
+  const reason = (text = '') => stripVTControlCharacters(text).split('\n')[0]
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    // Of a whole suite every test has to run.
+    const failed = assertionResults.filter(({ status }) => status === 'failed' || (whole && status !== 'passed'))
+    const file = relative(root, name)
+    // A file that does not load, or a hook that fails, has no failed test.
+    if (failed.length === 0 && status === 'failed') return [`${file}: ${reason(message)}`]
+    return failed.map((test) => `${file}: ${test.fullName}: ${reason(test.failureMessages[0]) || test.status}`)
+  })
+}
+
+async function vitest(suite: Suite, filters: string[]): Promise<Counts> {
   const report = join(out, `${suite}.json`)
   rmSync(report, { force: true })
   const code = await run(process.execPath, [
@@ -48,11 +78,11 @@ async function vitest(suite: Suite, filters: string[]): Promise<{ passed: number
     `--outputFile.json=${report}`,
     ...filters,
   ])
-  let counts = { numPassedTests: 0, numFailedTests: 0, numTotalTests: 0, numFailedTestSuites: 0 }
+  let counts: Report
   try {
-    counts = { ...counts, ...(JSON.parse(readFileSync(report, 'utf8')) as typeof counts) }
-  } catch {
-    return { passed: 0, failed: 1 }
+    counts = JSON.parse(readFileSync(report, 'utf8')) as Report // as the runner writes it
+  } catch (error) {
+    return { passed: 0, failed: 1, failures: [`the runner ended with ${code} and left no report: ${String(error)}`] }
   }
   const skipped = counts.numTotalTests - counts.numPassedTests - counts.numFailedTests
   if (skipped > 0) console.error(`${suite}: ${skipped} tests did not run; a test that does not run counts as failed`)
@@ -60,7 +90,7 @@ async function vitest(suite: Suite, filters: string[]): Promise<{ passed: number
   // A file that fails to load, a hook that fails or an unhandled error has no failed test of its own.
   if (failed === 0 && code !== 0) failed = Math.max(1, counts.numFailedTestSuites)
   if (failed === 0 && counts.numPassedTests === 0) failed = 1
-  return { passed: counts.numPassedTests, failed }
+  return { passed: counts.numPassedTests, failed, failures: failuresIn(counts, filters.length === 0) }
 }
 
 const separator = process.argv.indexOf('--')
@@ -86,6 +116,9 @@ for (const { suite, passed, failed, seconds } of results) {
   console.log(
     `${suite.padEnd(12)} ${String(passed).padStart(6)}  ${String(failed).padStart(6)}  ${seconds.toFixed(1).padStart(7)}`,
   )
+}
+for (const { suite, failures } of results) {
+  for (const failure of failures) console.log(`\nFAILED ${suite}: ${failure.slice(0, 500)}`)
 }
 const passed = results.reduce((sum, result) => sum + result.passed, 0)
 const failed = results.reduce((sum, result) => sum + result.failed, 0)

@@ -25,7 +25,8 @@ export default defineConfig({
           name: 'agent',
           include: ['test/agent/**/*.test.ts'],
           testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Some install Debian's packages that they need.
+          hookTimeout: 300_000,
           fileParallelism: false,
         },
       },

@@ -52,6 +52,7 @@ export const FINDINGS = {
   GraceNearlyExhausted: 'Warning',
   StuckTerminating: 'Warning',
   NoDrainTime: 'Info',
+  ProcessesLeftBehind: 'Info',
   GraceShortened: 'Info',
   ClockSkew: 'Info',
   EvidenceMissing: 'Info',
@@ -186,6 +187,8 @@ export const findingSchema = z.object({
       GraceNearlyExhausted: 'the container used over 80 % of the grace period, but was not killed.',
       StuckTerminating: 'the pod was past its deadline and still there; the message says what holds it.',
       NoDrainTime: 'the stop signal came less than 5 s after the endpoint left rotation, so proxies may still have sent traffic.',
+      ProcessesLeftBehind:
+        'PID 1 ended well, and the kernel killed processes below it that still ran and had never got the stop signal.',
       GraceShortened: 'a later delete asked for a shorter grace period.',
       ClockSkew: 'the clocks of the node and the API server were apart.',
       EvidenceMissing: 'something that would have been evidence was not seen; the message says what and why.',

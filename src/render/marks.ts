@@ -32,8 +32,18 @@ export interface MarkOptions {
 
 export function markLines(record: PodTermination, timeline: Timeline, { width, wide }: MarkOptions): Line[] {
   const containers = new Map((record.containers ?? []).map((container) => [container.name, container]))
+  // A container that ran more than once has more than one entry: which of them a mark is about is not told by its name.
+  const seen = record.kernel?.containers ?? []
+  const kernel = (name: string) => {
+    const [only, ...others] = seen.filter((container) => container.name === name)
+    return others.length === 0 ? only : undefined
+  }
   const { shown, left } = chosen(timeline.marks, containers)
-  const rows = grouped(shown.map((placed) => rowOf(placed, containers, timeline, wide)))
+  const words = ({ mark }: PlacedMark) =>
+    mark.container === undefined
+      ? markWords(mark, undefined)
+      : markWords(mark, containers.get(mark.container), kernel(mark.container))
+  const rows = grouped(shown.map((placed) => rowOf(placed, words(placed), timeline, wide)))
   const columns = columnsOf(rows, width)
   const lines: Line[] = []
   for (const row of rows) {
@@ -66,7 +76,7 @@ function chosen(marks: readonly PlacedMark[], containers: ReadonlyMap<string, Co
   return { shown: marks.filter((placed) => kept.has(placed)), left: marks.length - kept.size }
 }
 
-function rowOf(placed: PlacedMark, containers: ReadonlyMap<string, ContainerEnd>, timeline: Timeline, wide: boolean): Row {
+function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean): Row {
   const { mark, at, earliest, latest } = placed
   const upperBound = placed.arrival ?? placed.upperBound
   // The start is where the offsets count from: it has its own bounds, but is not "about" itself.
@@ -79,7 +89,7 @@ function rowOf(placed: PlacedMark, containers: ReadonlyMap<string, ContainerEnd>
   const when = `${narrow ? '' : upperBound ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`
   return {
     when: time + (wide ? when.padStart('about +00.0 s'.length) : when),
-    what: markWords(mark, mark.container === undefined ? undefined : containers.get(mark.container)),
+    what,
     subjects: [mark.container ?? mark.service].flatMap((name) => (name === undefined ? [] : [clean(name)])),
     kind: mark.container === undefined ? 'Services' : 'containers',
     source: wide ? '' : `${sourceWords(mark, false)}${sure ? '' : `: ${range}`}`,

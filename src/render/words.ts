@@ -1,4 +1,5 @@
 /** The record's values in the words of a reader. */
+import type { KernelContainer } from '../api/kernel.ts'
 import type { Cause, ContainerEnd, Mark, Outcome, PodTermination } from '../api/pod-termination.ts'
 import type { Micros } from '../core/time.ts'
 import type { Span, Tone } from './span.ts'
@@ -93,8 +94,8 @@ const HANDLER_WORDS = { Exec: 'exec', HTTPGet: 'httpGet', Sleep: 'sleep', TCPSoc
 export const handlerWords = (container: ContainerEnd | undefined) =>
   container?.preStop === undefined ? '' : HANDLER_WORDS[container.preStop.handler]
 
-/** What a mark says happened; `container` is the record's entry for the mark's container. */
-export function markWords(mark: Mark, container: ContainerEnd | undefined): Span {
+/** What a mark says happened; `container` is the record's entry for the mark's container, `kernel` what its agent saw of it. */
+export function markWords(mark: Mark, container: ContainerEnd | undefined, kernel?: KernelContainer): Span {
   const exit = container?.exit
   switch (mark.mark) {
     case 'Terminating':
@@ -118,7 +119,7 @@ export function markWords(mark: Mark, container: ContainerEnd | undefined): Span
       const name = clean(container?.stopSignal?.name ?? 'stop signal')
       switch (container?.stopSignal?.result) {
         case 'Delivered':
-          return { text: `${name} reached PID 1` }
+          return { text: `${name} reached PID 1${PASSED_ON[kernel?.passedOn?.result ?? 'Unknown']}` }
         case 'Ignored':
           return { text: `${name} dropped by the kernel`, tone: 'warning' }
         default:
@@ -126,7 +127,7 @@ export function markWords(mark: Mark, container: ContainerEnd | undefined): Span
       }
     }
     case 'Kill':
-      return { text: `SIGKILL${KILLER[container?.kill?.by ?? 'Unknown']}`, tone: 'bad' }
+      return { text: `SIGKILL${killerWords(container, mark.confidence === 'Measured' ? kernel : undefined)}`, tone: 'bad' }
     case 'ContainerExited':
       return exit === undefined
         ? { text: 'exited, code not seen' }
@@ -152,6 +153,32 @@ const KILLER = {
   Other: ' by somebody else',
   Unknown: '',
 } as const
+
+const PASSED_ON = { PassedOn: ', passed on', NotPassedOn: ', not passed on', NothingBelow: '', Unknown: '' } as const
+
+/** Where the agent saw the sender, it is named: who else would know? */
+function killerWords(container: ContainerEnd | undefined, kernel: KernelContainer | undefined): string {
+  const { by, sender } = kernel?.kill ?? {}
+  const who = sender === undefined || sender === '' ? 'a process' : clean(sender)
+  switch (by) {
+    case 'Container':
+      return ` by ${who} in the container`
+    case 'Pod':
+      return ` by ${who} in another container`
+    case 'OtherPod':
+      return ` by ${who} of another pod`
+    case 'Node':
+      return ` by ${who} on the node`
+    case 'Outside':
+      return ' from outside of the container'
+    case 'Namespace':
+      return ' by the kernel, PID 1 had ended'
+    case 'Kernel':
+      return ' by the kernel'
+    default:
+      return KILLER[container?.kill?.by ?? 'Unknown']
+  }
+}
 
 /** `exit 137 OOMKilled`; the reasons Error and Completed say no more than the code does. */
 function exitWords({ code, reason }: { code: number; reason?: string | undefined }): string {

@@ -35,6 +35,7 @@ let api: Api
 let agent: AgentProcess
 
 beforeAll(async () => {
+  await ensureCommand('bpftrace')
   buildAgent()
   api = await Api.start(certificate)
   for (let count = 0; count < PODS; count++) api.set(randomUUID(), { containers: {}, ballast: POD_BYTES })
@@ -80,7 +81,6 @@ async function deaf(signal: string): Promise<Container> {
 }
 
 async function bpftrace(): Promise<{ readonly child: ChildProcess; readonly output: () => string }> {
-  await ensureCommand('bpftrace')
   // It looks for tracefs where most machines have it mounted; this one may not.
   const script = 'mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$1"'
   const child = spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', BPF_PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] })

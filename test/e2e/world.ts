@@ -22,6 +22,8 @@ import { readWords, type Word } from './truth/words.ts'
 import type { Line } from './watch.ts'
 
 const SIGKILL = 9
+/** Default of kube-controller-manager's --concurrent-namespace-syncs: others would wait for their turn. */
+const NAMESPACES_AT_ONCE = 10
 const RECORDS = '/apis/gracewatch.dev/v1alpha1/namespaces'
 
 /** Everything that the scenarios share: the cluster, the test's own client and watches, and the instruments of the truth. */
@@ -122,10 +124,18 @@ export class World {
     if (failures.length > 0) throw new AggregateError(failures, `the test left things behind: ${failures.join('; ')}`)
   }
 
-  /** Removes the namespaces that the scenarios have made so far: a hundred at once is more than a minute's work for the cluster. */
+  /** Removes the namespaces that the scenarios have made so far, as many at a time as the cluster works at: a minute is for one. */
   async removeNamespaces(): Promise<void> {
-    await Promise.all(this.#namespaces.slice(this.#removed).map((name) => this.#removeNamespace(name)))
+    const names = this.#namespaces.slice(this.#removed)
     this.#removed = this.#namespaces.length
+    const failures: unknown[] = []
+    const removeNext = async (): Promise<void> => {
+      for (let name = names.shift(); name !== undefined; name = names.shift()) {
+        await this.#removeNamespace(name).catch((error) => failures.push(error))
+      }
+    }
+    await Promise.all(Array.from({ length: NAMESPACES_AT_ONCE }, removeNext))
+    if (failures.length > 0) throw new AggregateError(failures, failures.join('; '))
   }
 
   async createNamespace(name: string): Promise<void> {
@@ -204,11 +214,14 @@ export class World {
     const path = `/api/v1/namespaces/${name}`
     if ((await this.api.find(path)) === undefined) return
     await this.api.delete(path).catch(() => undefined)
+    let namespace: Raw | undefined
     for (let tries = 0; tries < 300; tries += 1) {
-      const namespace: Raw | undefined = await this.api.find(path)
+      namespace = await this.api.find(path)
       if (namespace === undefined) return
       await new Promise((done) => setTimeout(done, 200))
     }
-    throw new Error(`namespace ${name} is still there a minute after its deletion`)
+    const held = (namespace?.status?.conditions ?? []).filter(({ status }: Raw) => status === 'True')
+    const why = held.map(({ message }: Raw) => message).join('; ')
+    throw new Error(`namespace ${name} is still there a minute after its deletion: ${why || 'it says nothing of why'}`)
   }
 }

@@ -56,7 +56,7 @@ export class Reconciler {
     if (tracker.completedAt !== undefined && leadership.isLeader()) {
       if (now < tracker.lingersTo && !finishing) return tracker.lingersTo
       if (tracker.closed) return 'Drop'
-      if (tracker.agentOwes) await this.#askAgent(tracker)
+      if (tracker.agentOwes && tracker.stands) await this.#askAgent(tracker)
       if (!tracker.changed) return this.#lingerOn(tracker)
     }
 
@@ -80,7 +80,9 @@ export class Reconciler {
       if (!this.#awaitsAgent(tracker, record)) return await this.#complete(tracker, record, clocks)
       const agentBy = (tracker.overAt ?? 0) + AGENT_WAIT
       if (now < agentBy && !finishing) return agentBy
-      this.#oweAgent(tracker, now)
+      // Before it is said that the agent was silent: the watch of records may be cut, as that of pods is now and then.
+      await this.#askAgent(tracker)
+      if (this.#awaitsAgent(tracker, record)) this.#oweAgent(tracker, now)
       return await this.#complete(tracker, assemble(this.factsOf(tracker, clocks), now) ?? record, clocks)
     }
     const due = tracker.since + FIRST_WRITE
@@ -177,11 +179,11 @@ export class Reconciler {
     tracker.add({ type: 'Agent', arrivedAt: now, node })
   }
 
-  /** Looks for what the agent has added to the record since it was Complete: the watch shows no such record. */
+  /** Looks for what the agent has put into the record: of one that is Complete the watch says nothing. */
   async #askAgent(tracker: Tracker): Promise<void> {
     const { clock, writer, kernel } = this.#options
     const { namespace, name, uid } = tracker.pod ?? {}
-    if (namespace === undefined || name === undefined || uid === undefined || !tracker.stands) return
+    if (namespace === undefined || name === undefined || uid === undefined) return
     const stored = await writer.read(tracker, { pod: { namespace, name, uid } })
     if (stored?.kernel === undefined || stored.pod.uid !== tracker.uid) return
     const fact = kernel.read(stored.kernel, `${stored.metadata.namespace}/${stored.metadata.name}`, clock.now())

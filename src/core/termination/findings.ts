@@ -1,4 +1,5 @@
 /** What stands out in a termination, each with the numbers and what to change. */
+import type { KernelProcess } from '../../api/kernel.ts'
 import type { Finding, FindingType } from '../../api/pod-termination.ts'
 import { FINDINGS } from '../../api/pod-termination.ts'
 import { type Micros, SECOND } from '../time.ts'
@@ -72,16 +73,45 @@ function nameOf(comm: string, argv0?: string): string {
   return name !== undefined && name !== '' ? name : comm === 'MainThread' ? 'node' : comm
 }
 
+const namesOf = (processes: readonly KernelProcess[]): string =>
+  [...new Set(processes.map(({ comm }) => nameOf(comm)))].slice(0, 3).join(', ')
+
+/** What scripts wait by: they have nothing to shut down. */
+const WAITERS: ReadonlySet<string> = new Set(['sleep', 'tail', 'pause'])
+
+/**
+ * PID 1 ended well, and took with it what never heard of the stop. Only for information: what is left behind may be the app or a helper
+ * of it, and the kernel does not know what is worth an orderly shutdown.
+ */
+function ofLeftBehind({ end, exit, stop, measured }: ContainerResult, signal: string): Finding | undefined {
+  const facts = measured?.facts
+  const left = (facts?.processes ?? []).filter(
+    ({ comm, leftBehind, signalled }) => leftBehind === true && signalled === undefined && !WAITERS.has(comm),
+  )
+  if (facts?.process === undefined || left.length === 0) return undefined
+  if (facts.pidNamespace !== 'Container' || facts.passedOn?.result !== 'NotPassedOn') return undefined
+  const first = nameOf(facts.process.comm, facts.process.argv0)
+  const after = exit === undefined || stop === undefined ? '' : ` ${seconds(exit.at - stop.at)} after ${signal}`
+  return finding(
+    'ProcessesLeftBehind',
+    `${first}, PID 1 of the container, ended${after} and passed the signal on to none of the processes below it: the kernel killed those that ` +
+      `still ran (${namesOf(left)}). If one of them is the app, let PID 1 pass ${signal} on and wait for it (\`exec\` in the script, or tini).`,
+    { container: end.name },
+  )
+}
+
 /** What the kernel saw become of the stop signal, where that is what to change. */
-function ofSignal({ end, killing, stop, measured }: ContainerResult): Finding | undefined {
+function ofSignal(result: ContainerResult): Finding | undefined {
+  const { end, killing, stop, measured } = result
   const facts = measured?.facts
   const signal = end.stopSignal?.name
-  if (facts?.process === undefined || stop === undefined || signal === undefined || WELL.has(end.outcome)) return undefined
+  if (facts?.process === undefined || stop === undefined || signal === undefined) return undefined
+  if (WELL.has(end.outcome)) return ofLeftBehind(result, signal)
   const { comm, argv0, disposition } = facts.process
   const first = nameOf(comm, argv0)
   const own = facts.pidNamespace === 'Container'
   const who = own ? `${first}, PID 1 of the container,` : first
-  const below = [...new Set((facts.processes ?? []).map((process) => nameOf(process.comm)))].slice(0, 3).join(', ')
+  const below = namesOf(facts.processes ?? [])
   const kept = facts.passedOn?.result === 'NotPassedOn' && below !== ''
   const sent = killing === undefined ? signal : `${signal}, sent ${about(stop, killing)} after the kubelet turned to it,`
   const direct =

@@ -20,7 +20,7 @@ import { evidenceMissing } from './evidence-missing.ts'
 import { findingsOf, seconds } from './findings.ts'
 import { type ContainerHistory, compareVersions, containerHistories, deletionFloor, gather, type History } from './history.ts'
 import { kubeletEvents, NO_EVENTS, tightenNodeClock } from './kubelet-events.ts'
-import { marksOfAbsent, measure } from './measured.ts'
+import { comparedByAgent, marksOfAbsent, measure } from './measured.ts'
 import { type Entry, sortCausally } from './order.ts'
 import { skewOf } from './skew.ts'
 import { MINIMUM_STOP } from './stop-rules.ts'
@@ -110,7 +110,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const asked = ended ? undefined : deletion
 
   const floor = asked === undefined ? undefined : deletionFloor(asked)
-  const clocks = tightenNodeClock(history, Clocks.of(history.clocks), floor, asked?.arrivedAt)
+  const clocks = comparedByAgent(tightenNodeClock(history, Clocks.of(history.clocks), floor, asked?.arrivedAt), history.kernel)
   let start = startOf(history, clocks, ended)
 
   const histories = containerHistories(history)
@@ -291,7 +291,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
       unseen,
     }),
     cut,
-    skew: skewOf(clocks),
+    skew: skewOf(clocks, history.kernel?.wallClockSet),
   })
   const complete = finishedAt !== undefined
   const timed = finishedAt !== undefined && (dated || begun !== undefined) && endSeen(finishedIn ?? removal)

@@ -4,7 +4,7 @@
  */
 import type { KernelContainer, KernelFacts } from '../../api/kernel.ts'
 import { type Micros, parseTime } from '../time.ts'
-import type { Interval } from './clocks.ts'
+import type { Clocks, Interval } from './clocks.ts'
 import type { ContainerHistory } from './history.ts'
 
 export interface Measured {
@@ -93,6 +93,18 @@ export function measure(kernel: KernelFacts | undefined, container: ContainerHis
       facts.notes === undefined &&
       unbroken(kernel, from, exit.latest),
   }
+}
+
+/**
+ * The node's clock by what its agent knows of the API server's, to some hundredths of a second: without it no more is known than the
+ * API's whole seconds allow. Where the two contradict each other a clock was set, and nothing is added.
+ */
+export function comparedByAgent(clocks: Clocks, kernel: KernelFacts | undefined): Clocks {
+  if (kernel?.apiServerClock === undefined || kernel.wallClockSet === true) return clocks
+  const { earliestMicroseconds: earliest, latestMicroseconds: latest } = kernel.apiServerClock
+  if (earliest > latest) return clocks
+  const api = clocks.offset('APIServer')
+  return clocks.with('Node', { earliest: api.earliest - latest, latest: api.latest - earliest })
 }
 
 export interface MeasuredMark extends Interval {

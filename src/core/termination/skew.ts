@@ -6,8 +6,17 @@ import { seconds } from './findings.ts'
 /** Below it the floored seconds of the API hide the difference anyway. */
 const TOLERATED = SECOND
 
-/** @returns the message of ClockSkew; undefined unless the bounds of both clocks leave no other reading */
-export function skewOf(clocks: Clocks): string | undefined {
+/**
+ * @param set the agent saw the node's clock being set while the pod was ending
+ * @returns the message of ClockSkew; undefined unless the bounds of both clocks leave no other reading
+ */
+export function skewOf(clocks: Clocks, set = false): string | undefined {
+  if (set) {
+    return (
+      "the node's clock was set while the pod was ending: times of the kubelet (Events, finishedAt) from before and after that " +
+      'must not be compared. Look at NTP on the node: a clock that it slews, and does not step, has no such breaks.'
+    )
+  }
   const [node, api] = [clocks.offset('Node'), clocks.offset('APIServer')]
   const low = node.earliest - api.latest
   const high = node.latest - api.earliest

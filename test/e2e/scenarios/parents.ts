@@ -137,5 +137,6 @@ export const parents: readonly Scenario[] = [
     }),
     app: GRACEFUL,
     kernel: { disposition: 'Handler', passedOn: 'NotPassedOn', kill: 'absent', exit: 'Exited', leftBehind: true },
+    more: { measured: { infos: ['ProcessesLeftBehind'] } },
   }),
 ]

@@ -163,3 +163,30 @@ describe('GraceExhausted', () => {
     expect(late(4)).toContain('The kernel saw the process take SIGTERM')
   })
 })
+
+describe('ProcessesLeftBehind', () => {
+  const process = { ...shell, disposition: 'Handler' as const }
+  const exit = { ...moment(1), how: 'Exited' as const }
+  const kernel = (change: Partial<KernelContainer>) =>
+    kernelOf({ process, stopSignal: stop('Delivered'), exit, processes: child, passedOn: { result: 'NotPassedOn' }, ...change })
+
+  test('names PID 1 that ended well, and what it left to the kernel', () => {
+    const made = record(kernel({}), 0)
+    expect(made.outcome).toBe('Graceful')
+    expect(findingOf(made, 'ProcessesLeftBehind')).toMatchObject({ severity: 'Info', container: 'app' })
+    expect(findingOf(made, 'ProcessesLeftBehind').message).toMatch(
+      /^sh, PID 1 of the container, ended 0\.9 s after SIGTERM and passed the signal on to none .* still ran \(node\)\. If one of them is the app/,
+    )
+  })
+
+  test('is none where all below had ended, had got the signal, only waited, or are not its own', () => {
+    const types = (change: Partial<KernelContainer>) => typesOf(record(kernel(change), 0))
+    expect(types({ processes: [{ pid: 7, parent: 1, comm: 'node' }] })).not.toContain('ProcessesLeftBehind')
+    // A script that traps the signal and exits while it waits is the common case, and nothing is lost by it.
+    expect(types({ processes: [{ pid: 7, parent: 1, comm: 'sleep', leftBehind: true }] })).not.toContain('ProcessesLeftBehind')
+    expect(types({ passedOn: { result: 'PassedOn' } })).not.toContain('ProcessesLeftBehind')
+    expect(types({ passedOn: { result: 'Unknown' } })).not.toContain('ProcessesLeftBehind')
+    expect(types({ pidNamespace: 'Pod' })).not.toContain('ProcessesLeftBehind')
+    expect(typesOf(record(kernel({ ...KILLED })))).not.toContain('ProcessesLeftBehind')
+  })
+})

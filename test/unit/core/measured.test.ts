@@ -3,7 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { KernelContainer, KernelFacts } from '../../../src/api/kernel.ts'
 import type { Fact } from '../../../src/core/evidence.ts'
+import { Clocks } from '../../../src/core/termination/clocks.ts'
 import { assemble } from '../../../src/core/termination/index.ts'
+import { comparedByAgent } from '../../../src/core/termination/measured.ts'
+import { skewOf } from '../../../src/core/termination/skew.ts'
 import { formatTime, MILLISECOND, SECOND } from '../../../src/core/time.ts'
 import { aPod, micros, type PodOptions, type PodStory } from '../builders.ts'
 import { kernelOf, moment, stopSignal } from './kernel.ts'
@@ -292,5 +295,45 @@ describe('a pod of which nobody has the object any more', () => {
     const crossed = { ...stopSignal(1), earliest: moment(3).earliest }
     expect(marks(kernelOf({ ...whole, stopSignal: crossed }))).toEqual(['Kill', 'ContainerExited'])
     expect(marks(kernelOf({ ...whole, kill: { ...moment(9), by: 'Runtime' } }))).toEqual(['StopSignal', 'ContainerExited'])
+  })
+})
+
+describe("the agent's knowledge of the API server's clock", () => {
+  const api = { earliest: 2 * SECOND, latest: 2.1 * SECOND }
+  const clocks = new Clocks(api, { earliest: -SECOND, latest: 8 * SECOND })
+  const told = (earliestMicroseconds: number, latestMicroseconds: number, change: Partial<KernelFacts> = {}) =>
+    comparedByAgent(clocks, kernelOf({}, { apiServerClock: { earliestMicroseconds, latestMicroseconds }, ...change })).offset(
+      'Node',
+    )
+
+  test('narrows the clock of the node to where both can be true', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: api.earliest, max: api.latest }),
+        fc.integer({ min: -SECOND, max: 8 * SECOND }),
+        fc.integer({ min: 0, max: 50_000 }),
+        fc.integer({ min: 0, max: 50_000 }),
+        (server, node, below, above) => {
+          const offset = told(server - node - below, server - node + above)
+          expect(offset.earliest).toBeLessThanOrEqual(node)
+          expect(offset.latest).toBeGreaterThanOrEqual(node)
+          expect(offset.latest - offset.earliest).toBeLessThanOrEqual(below + above + api.latest - api.earliest)
+        },
+      ),
+    )
+  })
+
+  test('adds nothing where it contradicts what is known, crosses, is absent, or the clock was set', () => {
+    expect(told(60 * SECOND, 61 * SECOND)).toEqual(clocks.offset('Node'))
+    expect(told(10, -10)).toEqual(clocks.offset('Node'))
+    expect(told(-10, 10, { wallClockSet: true })).toEqual(clocks.offset('Node'))
+    expect(comparedByAgent(clocks, kernelOf({})).offset('Node')).toEqual(clocks.offset('Node'))
+    expect(comparedByAgent(clocks, undefined)).toBe(clocks)
+  })
+
+  test('tells of clocks that are apart, which without it nobody could say', () => {
+    const kernel = kernelOf({}, { apiServerClock: { earliestMicroseconds: -1_620_000, latestMicroseconds: -1_600_000 } })
+    expect(skewOf(clocks)).toBeUndefined()
+    expect(skewOf(comparedByAgent(clocks, kernel))).toContain("1.5 s to 1.7 s ahead of the API server's")
   })
 })

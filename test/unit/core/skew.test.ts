@@ -25,4 +25,8 @@ describe('the clocks of node and API server', () => {
     expect(skewOf(new Clocks(around(2), around(-1)))).toContain("the node's clock is 2.9 s to 3.1 s behind the API server's")
     expect(skewOf(new Clocks(around(0), around(30, 3.9)))).toContain('at least 28.0 s ahead')
   })
+
+  it("are told of where the agent saw the node's clock being set, whatever the bounds are", () => {
+    expect(skewOf(new Clocks(UNKNOWN_OFFSET, UNKNOWN_OFFSET), true)).toContain('was set while the pod was ending')
+  })
 })

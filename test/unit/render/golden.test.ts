@@ -36,6 +36,7 @@ const drawings: [string, () => PodTermination | { record: PodTermination; now: n
   ['no-kubelet-events', records.noEvents, {}],
   ['restarted-kubelet', records.restartedKubelet, {}],
   ['begun-by-the-agent', records.begunByTheAgent, {}],
+  ['killed-from-inside', records.killedFromInside, {}],
   ['long-names', records.longNames, {}],
   ['long-names-80-columns', records.longNames, { width: 80 }],
   ['narrow', records.forcedKillInferred, { width: 50 }],

@@ -215,6 +215,53 @@ export function sidecars(): PodTermination {
   })
 }
 
+/** Somebody in the container killed its PID 1, which had taken the signal and kept it; the agent saw who. */
+export function killedFromInside(): PodTermination {
+  const kernel = { source: 'Kernel', confidence: 'Measured' } as const
+  const moment = (seconds: number) => ({ at: at(seconds), earliest: at(seconds), latest: at(seconds) })
+  return aRecord({
+    outcome: 'Killed',
+    tookMilliseconds: 3400,
+    graceUsedPercent: 20,
+    finishedAt: at(3.4),
+    containers: [
+      {
+        name: 'app',
+        role: 'Main',
+        outcome: 'Killed',
+        stopSignal: { name: 'SIGTERM', at: at(0.06), result: 'Delivered' },
+        kill: { at: at(3.1), by: 'Other' },
+        exit: { at: at(3.11), code: 137, reason: 'Error' },
+      },
+    ],
+    timeline: [
+      mark('Terminating', [0, -0.05, 0.02]),
+      mark('StopSignal', 0.06, { container: 'app', ...kernel }),
+      mark('Kill', 3.1, { container: 'app', ...kernel }),
+      mark('ContainerExited', 3.11, { container: 'app', ...kernel }),
+      mark('Removed', 3.4),
+    ],
+    kernel: {
+      node: 'node-1',
+      tracedFrom: at(-100),
+      tracedUntil: at(3.2),
+      complete: true,
+      lostEvents: 0,
+      containers: [
+        {
+          name: 'app',
+          containerID: 'containerd://1',
+          pidNamespace: 'Container',
+          stopSignal: { number: 15, name: 'SIGTERM', ...moment(0.06), result: 'Delivered' },
+          passedOn: { result: 'NotPassedOn' },
+          kill: { ...moment(3.1), by: 'Container', sender: 'bash' },
+          exit: { ...moment(3.11), how: 'Killed' },
+        },
+      ],
+    },
+  })
+}
+
 /** A pod of a rolling update behind two Services, one of which publishes addresses that are not ready. */
 export function rollingUpdate(): PodTermination {
   return aRecord({
