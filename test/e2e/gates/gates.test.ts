@@ -216,6 +216,7 @@ describe.concurrent('side by side', () => {
     await endpoint(true)
     await stage.annotate('web', { 'gracewatch.dev/drain': 'true' })
     const drained = await stage.condition('web', 'ok', 'False', 'Draining')
+    await stage.kubectl('wait', 'pod', 'web', '--for=condition=Ready=false', '--timeout=30s')
     await endpoint(false)
     const at = stage.podNamed('web')
     expect(at.metadata.deletionTimestamp).toBeUndefined()
