@@ -89,7 +89,10 @@ export class EndpointsChecker implements Checker<object> {
     return {
       state: 'Fail',
       reason: 'NotPublished',
-      message: `${missing.length === 1 ? `the Service ${names} selects` : `the Services ${names} select`} the pod, but no EndpointSlice of theirs has it yet`,
+      message:
+        missing.length === 1
+          ? `the Service ${names} selects the pod, but has it in no EndpointSlice yet`
+          : `the Services ${names} select the pod, but have it in no EndpointSlice yet`,
     }
   }
 
