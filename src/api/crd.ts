@@ -101,6 +101,13 @@ const podReadinessGate: CustomResource = {
       description: 'How many do not name the condition in spec.readinessGates.',
       priority: 1,
     },
+    {
+      name: 'Accepted',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Accepted")].reason',
+      description: 'Whether the spec can be used, or why not.',
+      priority: 1,
+    },
   ],
   selectableFields: ['.spec.conditionType'],
   status: true,

@@ -13,14 +13,19 @@ const MAX_LABELS = 64
 
 const QUALIFIED_PREFIX = '[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
 const QUALIFIED_NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?'
-const DURATION = '^([0-9]+([.][0-9]+)?(ms|s|m|h))+$'
+/** Six digits: what CEL reads as a duration ends at 292 years. */
+const DURATION = '^([0-9]{1,6}([.][0-9]{1,6})?(ms|s|m|h))+$'
 
 interface Rule {
   readonly rule: string
   readonly message: string
+  /** Of the field below that is to be changed. */
+  readonly fieldPath?: string
 }
 const rules = (...list: readonly Rule[]) => ({ 'x-kubernetes-validations': list })
 const matching = (pattern: string, message: string): Rule => ({ rule: `self.matches(${JSON.stringify(pattern)})`, message })
+
+const isDuration = (value: string) => `${value}.matches(${JSON.stringify(DURATION)})`
 
 /** As Kubernetes writes it. */
 const duration = (description: string, fallback: string, least: string) =>
@@ -31,7 +36,7 @@ const duration = (description: string, fallback: string, least: string) =>
     .meta({
       description,
       ...rules({
-        rule: `self.matches(${JSON.stringify(DURATION)}) && duration(self) >= duration('${least}')`,
+        rule: `${isDuration('self')} && duration(self) >= duration('${least}')`,
         message: `write a duration of ${least} or more, as 90s, 10m or 1h30m`,
       }),
     })
@@ -39,8 +44,17 @@ const duration = (description: string, fallback: string, least: string) =>
 const time = z.iso.datetime().max(32)
 const name = text(253)
 
+const labelValue = text(63).meta(
+  rules(
+    matching(
+      `^(${QUALIFIED_NAME})?$`,
+      'write the value of a label: letters, digits, and dashes, dots and underscores between them',
+    ),
+  ),
+)
+
 const selectorSchema = z.object({
-  matchLabels: z.record(z.string(), text(63)).optional().meta({
+  matchLabels: z.record(z.string(), labelValue).optional().meta({
     description: 'Labels that a pod has to have, each with this value.',
     maxProperties: MAX_LABELS,
   }),
@@ -48,9 +62,14 @@ const selectorSchema = z.object({
     .array(
       z
         .object({
-          key: text(317).describe('Key of the label.'),
+          key: text(317).meta({
+            description: 'Key of the label.',
+            ...rules(
+              matching(`^(${QUALIFIED_PREFIX}/)?${QUALIFIED_NAME}$`, 'write the key of a label, as app or example.com/tier'),
+            ),
+          }),
           operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the label has to be.'),
-          values: z.array(text(63)).max(MAX_LABELS).optional().meta({
+          values: z.array(labelValue).max(MAX_LABELS).optional().meta({
             description: 'Values for In and NotIn; none for the others.',
             'x-kubernetes-list-type': 'atomic',
           }),
@@ -59,6 +78,7 @@ const selectorSchema = z.object({
           rules({
             rule: "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
             message: 'In and NotIn need values; Exists and DoesNotExist take none',
+            fieldPath: '.values',
           }),
         ),
     )
@@ -99,8 +119,9 @@ const httpGetCheck = z
       'x-kubernetes-int-or-string': true,
       maxLength: 15,
       ...rules({
-        rule: "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$')",
-        message: 'write a number from 1 to 65535, or the name of a port: up to 15 small letters, digits and dashes',
+        rule: "type(self) == int ? self >= 1 && self <= 65535 : self.matches('^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$') && self.matches('[a-z]')",
+        message:
+          'write a number from 1 to 65535 without quotes, or the name of a port: up to 15 small letters, digits and dashes, a letter among them',
       }),
     }),
     path: text(1024)
@@ -133,8 +154,10 @@ const httpGetCheck = z
   })
   .meta(
     rules({
-      rule: 'duration(self.timeout) <= duration(self.interval)',
-      message: 'timeout: an answer may take no longer than the interval',
+      // Where one of them is none, its own rule says so.
+      rule: `!${isDuration('self.timeout')} || !${isDuration('self.interval')} || duration(self.timeout) <= duration(self.interval)`,
+      message: 'write no more than the interval',
+      fieldPath: '.timeout',
     }),
   )
 
@@ -237,7 +260,7 @@ export const gateSpecSchema = z.object({
       description:
         'When the condition becomes True of a pod whose checks cannot be evaluated (a target that is not there, no permission); Never: it waits.',
       ...rules({
-        rule: `self == 'Never' || self.matches(${JSON.stringify(DURATION)}) && duration(self) >= duration('1s')`,
+        rule: `self == 'Never' || ${isDuration('self')} && duration(self) >= duration('1s')`,
         message: 'write a duration of 1s or more, as 90s, 10m or 1h30m, or Never',
       }),
     }),

@@ -35,15 +35,18 @@ const isKey = (key: string): boolean => {
   return slash === -1 ? NAME.test(key) : PREFIX.test(key.slice(0, slash)) && NAME.test(key.slice(slash + 1))
 }
 
+const isValue = (value: string) => value === '' || NAME.test(value)
+
 /** What is wrong with a selector that the schema let through, as a sentence; such a one selects nothing. */
 export function selectorProblem({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string | undefined {
   for (const [key, value] of Object.entries(matchLabels)) {
     if (!isKey(key)) return `spec.selector.matchLabels: "${key}" is no label key`
-    if (value !== '' && !NAME.test(value)) return `spec.selector.matchLabels["${key}"]: "${value}" is no label value`
+    if (!isValue(value)) return `spec.selector.matchLabels["${key}"]: "${value}" is no label value`
   }
   for (const [index, { key, operator, values = [] }] of matchExpressions.entries()) {
     const path = `spec.selector.matchExpressions[${index}]`
     if (!isKey(key)) return `${path}.key: "${key}" is no label key`
+    for (const value of values) if (!isValue(value)) return `${path}.values: "${value}" is no label value`
     const needsValues = operator === 'In' || operator === 'NotIn'
     if (needsValues && values.length === 0) return `${path}: operator ${operator} needs values`
     if (!needsValues && values.length > 0) return `${path}: operator ${operator} takes no values`

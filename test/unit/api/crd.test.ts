@@ -20,7 +20,12 @@ describe('structuralSchema', () => {
       /^Kind\.field\[\]: /,
     ],
     ['a union', z.union([z.string().max(3), z.boolean()]), /^Kind\.field: anyOf cannot stand/],
-    ['a map', z.record(z.string(), z.string().max(3)), /^Kind\.field: .*additionalProperties.* cannot stand/],
+    ['a map without a bound', z.record(z.string(), z.string().max(3)), /^Kind\.field: .* is a map with maxProperties$/],
+    [
+      'a map of unbounded strings',
+      z.record(z.string(), z.string()).meta({ maxProperties: 3 }),
+      /^Kind\.field\[\]: a string needs maxLength$/,
+    ],
   ])('refuses %s and names the field', (_, schema, message) => {
     expect(() => structuralSchema(described(schema), 'Kind')).toThrow(message)
   })
@@ -43,6 +48,24 @@ describe('structuralSchema', () => {
     expect(format(z.int())).toBe('int64')
   })
 
+  it('says a map, a default and an integer or string in the terms of Kubernetes', () => {
+    const field = (schema: z.ZodType) => structuralSchema(described(schema), 'Kind').properties?.field
+    expect(field(z.record(z.string(), z.string().max(3)).meta({ maxProperties: 5 }))).toEqual({
+      description: 'A field.',
+      type: 'object',
+      maxProperties: 5,
+      additionalProperties: { type: 'string', maxLength: 3 },
+    })
+    expect(field(z.boolean().default(true))).toEqual({ description: 'A field.', type: 'boolean', default: true })
+    const port = z.union([z.int(), z.string()]).meta({ 'x-kubernetes-int-or-string': true, maxLength: 15 })
+    expect(field(port)).toEqual({ description: 'A field.', maxLength: 15, 'x-kubernetes-int-or-string': true })
+  })
+
+  it('does not ask for a field that has a default', () => {
+    const schema = z.object({ a: z.boolean().default(true).describe('A.'), b: z.boolean().describe('B.') }).describe('A kind.')
+    expect(structuralSchema(schema, 'Kind').required).toEqual(['b'])
+  })
+
   it('says what each value of an enum means, in every description that lists them', () => {
     const schema = structuralSchema(podTerminationSchema, 'PodTermination')
     const meanings = (text = '') => [...text.matchAll(/^ - (\w+): /gm)].map(([, value]) => value)
@@ -63,6 +86,9 @@ describe('structuralSchema', () => {
   })
 })
 
+/** One entry of a list, by one of its fields: `.list[?(@.key=="value")].item`. */
+const FILTER = /^(.+)\[\?\(@\.(\w+)=="(\w+)"\)\]\.(\w+)$/
+
 describe('customResourceDefinition', () => {
   const field = (resource: CustomResource, path: string) => {
     let node = structuralSchema(resource.schema, resource.kind)
@@ -79,6 +105,13 @@ describe('customResourceDefinition', () => {
     (_, resource) => {
       for (const { name, jsonPath, type } of resource.columns) {
         if (jsonPath.startsWith('.metadata.')) continue
+        const [, list = '', key = '', value = '', item = ''] = FILTER.exec(jsonPath) ?? []
+        if (list !== '') {
+          const entry = field(resource, list)?.items?.properties
+          expect(entry?.[key]?.enum, name).toContain(value)
+          expect(entry?.[item]?.type, name).toBe(type)
+          continue
+        }
         expect(field(resource, jsonPath)?.type, name).toBe(type)
       }
     },
