@@ -1,6 +1,7 @@
 /** From what the condition should be to what is written, which is nothing where it is so already. */
-import { formatTime, type Micros } from '../time.ts'
+import type { Micros } from '../time.ts'
 import { conditionOf } from './decide.ts'
+import { wholeSeconds } from './text.ts'
 import type { Condition, GatePod, Verdict } from './types.ts'
 
 /** A strategic merge patch of pods/status: its conditions merge by type, so no other is touched. The UID makes it this pod's or a Conflict. */
@@ -20,7 +21,7 @@ export function conditionPatch(pod: GatePod, type: string, verdict: Verdict, now
   if (current !== undefined && current.status === status && current.reason === reason && current.message === message)
     return undefined
   const flips = current?.status !== status
-  const lastTransitionTime = flips ? toSeconds(now) : current?.lastTransitionTime
+  const lastTransitionTime = flips ? wholeSeconds(now) : current?.lastTransitionTime
   return {
     metadata: { uid: pod.uid },
     status: {
@@ -37,6 +38,3 @@ export function conditionPatch(pod: GatePod, type: string, verdict: Verdict, now
     },
   }
 }
-
-/** metav1.Time has whole seconds. */
-const toSeconds = (at: Micros): string => `${formatTime(at).slice(0, 19)}Z`

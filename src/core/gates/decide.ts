@@ -1,6 +1,7 @@
 /** What a gate's condition on a pod should be, from what its checks found. */
 import { parseDuration } from '../duration.ts'
-import { formatTime, type Micros, parseTime, SECOND } from '../time.ts'
+import { type Micros, parseTime, SECOND } from '../time.ts'
+import { cut, moment } from './text.ts'
 import type { CheckKind, CheckResult, Condition, Gate, GatePod, Verdict } from './types.ts'
 
 /** Set by a person or a controller before it deletes the pod: the pod leaves rotation while it still serves. */
@@ -32,7 +33,7 @@ export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult
   const verdict = (status: Verdict['status'], reason: string, message: string, again = recheckAt): Verdict => ({
     status,
     reason,
-    message: message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`,
+    message: cut(message, MAX_MESSAGE),
     ...(again === undefined ? {} : { recheckAt: again }),
   })
 
@@ -48,30 +49,30 @@ export function decide(gate: Gate, pod: GatePod, results: readonly CheckedResult
   if (results.some(({ pending }) => pending === true)) return undefined
   const open = results.filter(({ state }) => state === 'Unknown')
   const [unknown] = open
-  if (unknown === undefined) return verdict('True', 'ChecksPassed', passed(results))
+  if (unknown === undefined) {
+    const stands = current?.status === 'True' && current.reason === 'ChecksPassed' && results.some(({ kept }) => kept === true)
+    return verdict('True', 'ChecksPassed', (stands ? current.message : undefined) ?? passed(results))
+  }
   const what = `${unknown.kind}: ${unknown.message}${more(open)}`
   const since = sinceOf(current, now)
-  const stays = `cannot be evaluated since ${clock(since)} and stays True: ${what}`
+  const stays = `cannot be evaluated since ${moment(since)} and stays True: ${what}`
   // Failed open, and still nobody can tell: it says so as long as that is so.
   if (current?.status === 'True') return verdict('True', current.reason === 'FailedOpen' ? 'FailedOpen' : unknown.reason, stays)
   const after = failOpenAfter(gate)
   if (after === undefined) return verdict('Unknown', unknown.reason, what)
   const opensAt = since + after
   if (now >= opensAt) return verdict('True', 'FailedOpen', stays)
-  const until = `; if nothing changes, the gate opens at ${clock(opensAt)}`
+  const until = `; if nothing changes, the gate opens at ${moment(opensAt)}`
   return verdict('Unknown', unknown.reason, `${what}${until}`, earliest([recheckAt, opensAt]))
 }
 
-const SINCE = /^cannot be evaluated since (\d\d:\d\d:\d\d) UTC/
+const SINCE = /^cannot be evaluated since (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/
 
 /** Since when nobody can tell: of an Unknown its lastTransitionTime; a condition that has stayed True says it in its message. */
 function sinceOf(current: Condition | undefined, now: Micros): Micros {
   if (current?.status === 'Unknown') return parseTime(current.lastTransitionTime) ?? now
-  const time = current?.status === 'True' ? SINCE.exec(current.message ?? '')?.[1] : undefined
-  if (time === undefined) return now
-  // Of the last day: only the time of day stands there.
-  const today = parseTime(`${formatTime(now).slice(0, 10)}T${time}Z`) ?? now
-  return today > now + SECOND ? today - 86_400 * SECOND : today
+  const [, date, time] = (current?.status === 'True' ? SINCE.exec(current.message ?? '') : undefined) ?? []
+  return date === undefined ? now : (parseTime(`${date}T${time}Z`) ?? now)
 }
 
 /** undefined: never. */
@@ -79,8 +80,6 @@ function failOpenAfter({ spec }: Gate): Micros | undefined {
   if (spec.failOpenAfter === 'Never') return undefined
   return spec.failOpenAfter === undefined ? FAIL_OPEN_AFTER : (parseDuration(spec.failOpenAfter) ?? FAIL_OPEN_AFTER)
 }
-
-const clock = (at: Micros): string => `${formatTime(at).slice(11, 19)} UTC`
 
 const more = (results: readonly CheckedResult[]): string =>
   results.length < 2 ? '' : ` (so it is with ${results.length - 1} more of the checks)`

@@ -1,11 +1,14 @@
 /** What a gate says of itself: how its pods are, and what only the controller can see. */
-import type { GateCondition, GateStatus, StoredHold } from '../../api/pod-readiness-gate.ts'
-import { formatTime, type Micros } from '../time.ts'
+import { type GateCondition, type GateStatus, MAX_HOLDS, type StoredHold } from '../../api/pod-readiness-gate.ts'
+import type { Micros } from '../time.ts'
 import { conditionOf } from './decide.ts'
 import { selectorProblem } from './selector.ts'
+import { cut, wholeSeconds } from './text.ts'
 import type { Gate, GatePod } from './types.ts'
 
+/** Bounds of the schema: a status over them would be refused as a whole. */
 const MAX_MESSAGE = 2048
+const MAX_HOLD_MESSAGE = 1024
 
 export interface GateFacts {
   /** Pods that it selects, neither ended nor being deleted. */
@@ -40,8 +43,8 @@ export function statusOf(gate: Gate, facts: GateFacts, now: Micros): GateStatus 
       type,
       status,
       reason,
-      message: message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`,
-      lastTransitionTime: kept ?? `${formatTime(now).slice(0, 19)}Z`,
+      message: cut(message, MAX_MESSAGE),
+      lastTransitionTime: kept ?? wholeSeconds(now),
       observedGeneration: gate.generation,
     })
   }
@@ -60,7 +63,8 @@ export function statusOf(gate: Gate, facts: GateFacts, now: Micros): GateStatus 
         `the older gate acts${acts ? ', which is this one' : ', which is not this one'}. Let one of them have another conditionType, or another selector`,
     )
   }
-  if (facts.problems.length > 0) say('Evaluable', 'False', 'CheckNotEvaluable', facts.problems.join('; '))
+  if (facts.problems.length > 0)
+    say('Evaluable', 'False', 'CheckNotEvaluable', [...new Set(facts.problems)].toSorted().join('; '))
   else say('Evaluable', 'True', 'Evaluable', 'what the checks look at can be looked at')
   if (gate.spec.checks.some(({ handover }) => handover !== undefined)) {
     const [first] = holding
@@ -78,7 +82,7 @@ export function statusOf(gate: Gate, facts: GateFacts, now: Micros): GateStatus 
     unknown,
     withoutGate,
     holding: held,
-    ...(facts.holds.length === 0 ? {} : { holds: [...facts.holds] }),
+    ...(facts.holds.length === 0 ? {} : { holds: storable(facts.holds) }),
     conditions,
   }
 
@@ -102,6 +106,15 @@ export function statusOf(gate: Gate, facts: GateFacts, now: Micros): GateStatus 
       )
     else say('Injecting', 'True', 'Injecting', 'new pods get the condition into spec.readinessGates')
   }
+}
+
+/** Those that hold first, the youngest of them too: one that is not stored begins anew with the next leader. */
+function storable(holds: readonly StoredHold[]): StoredHold[] {
+  const released = ({ releasedAt }: StoredHold) => (releasedAt === undefined ? 0 : 1)
+  return holds
+    .toSorted((a, b) => released(a) - released(b) || (a.since < b.since ? 1 : a.since > b.since ? -1 : 0))
+    .slice(0, MAX_HOLDS)
+    .map((hold) => (hold.message === undefined ? hold : { ...hold, message: cut(hold.message, MAX_HOLD_MESSAGE) }))
 }
 
 /** Whether a write of the status would change anything. */

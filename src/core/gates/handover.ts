@@ -6,12 +6,16 @@ import type { HandoverCheck } from '../../api/pod-readiness-gate.ts'
 import type { Outcome } from '../../api/pod-termination.ts'
 import { parseDuration } from '../duration.ts'
 import type { Workload } from '../evidence.ts'
-import { formatTime, type Micros, SECOND } from '../time.ts'
+import { type Micros, SECOND } from '../time.ts'
 import { earliest } from './decide.ts'
+import { cut, moment } from './text.ts'
 import type { CheckResult, Condition, EndedPod, Hold, WorkloadFacts, WorkloadPod } from './types.ts'
 
 /** On the workload: lets the rollout go on. */
 export const RELEASE = 'gracewatch.dev/release'
+
+/** Of its value so much is kept on the gate. */
+const MAX_RELEASE = 253
 
 export interface HandoverRules {
   readonly maxForcedKills: number
@@ -57,6 +61,9 @@ export interface Handover {
   readonly hold: Hold | undefined
 }
 
+/** Of a pod that was let in: it stays in, and what was said of it stays too. */
+export const HANDED_OVER: CheckResult = { state: 'Pass', reason: 'HandedOver', message: 'the pod has been let in', kept: true }
+
 /** Pods that run or end, and can still take or have taken traffic. */
 const present = (pods: readonly WorkloadPod[]) => pods.filter(({ finished, verdict }) => finished !== true && verdict !== true)
 
@@ -70,7 +77,7 @@ export function handover(input: HandoverInput): Handover {
     ...(recheckAt === undefined ? {} : { recheckAt }),
   })
   // Whatever happens to others: this one is in rotation.
-  if (current?.status === 'True') return { result: answer('Pass', 'HandedOver', 'the pod has been let in'), hold: input.hold }
+  if (current?.status === 'True') return { result: HANDED_OVER, hold: input.hold }
   const others = present(facts.pods).filter((pod) => pod.uid !== uid && pod.revision !== revision)
   if (others.length === 0)
     return { result: answer('Pass', 'NoOldRevision', 'no pod of another revision is there'), hold: undefined }
@@ -101,7 +108,7 @@ export function handover(input: HandoverInput): Handover {
       workload: facts.workload,
       revision,
       since: now,
-      ...(facts.release === undefined ? {} : { releaseSeen: facts.release }),
+      ...(facts.release === undefined ? {} : { releaseSeen: cut(facts.release, MAX_RELEASE) }),
     }
     const until = holdUntil(next, bad, rules)
     return { result: answer('Fail', 'RolloutHeld', holdMessage(input, bad, until), until), hold: next }
@@ -116,7 +123,7 @@ export function handover(input: HandoverInput): Handover {
       result: answer(
         'Fail',
         'WaitingForVerdict',
-        `${list(names)} of an older revision ${names.length === 1 ? 'is' : 'are'} terminating: how that ends is known by ${clock(Math.max(...latest))} at the latest`,
+        `${list(names)} of an older revision ${names.length === 1 ? 'is' : 'are'} terminating: how that ends is known by ${moment(Math.max(...latest))} at the latest`,
         earliest(latest),
       ),
       hold: undefined,
@@ -154,7 +161,8 @@ function releaseOf({ rules, facts, revision, now }: HandoverInput, hold: Hold | 
   const { release } = facts
   if (release === revision) return 'Annotation'
   // One that was there before is of another rollout.
-  if (hold !== undefined && release !== undefined && release !== '' && release !== hold.releaseSeen) return 'Annotation'
+  if (hold !== undefined && release !== undefined && release !== '' && cut(release, MAX_RELEASE) !== hold.releaseSeen)
+    return 'Annotation'
   return hold !== undefined && now - hold.since >= rules.maxHold ? 'MaxHold' : undefined
 }
 
@@ -171,10 +179,10 @@ export function holdMessage(
 ): string {
   const { workload } = facts
   const last = bad.at(-1)
-  const latest = last === undefined ? '' : ` (the last: ${last.name}, ${last.outcome} at ${clock(last.finishedAt)})`
+  const latest = last === undefined ? '' : ` (the last: ${last.name}, ${last.outcome} at ${moment(last.finishedAt)})`
   return (
     `${bad.length} of the pods of ${of(workload)} ended in ${rules.outcomes.join(', ')} within ${span(rules.window)}${latest}, more than ${rules.maxForcedKills}: ` +
-    `pods of revision ${revision} wait until ${clock(until)}. To let them in now: ${releaseCommand(workload, namespace, revision)}`
+    `pods of revision ${revision} wait until ${moment(until)}. To let them in now: ${releaseCommand(workload, namespace, revision)}`
   )
 }
 
@@ -182,7 +190,6 @@ export const releaseCommand = ({ kind, name }: Workload, namespace: string, revi
   `kubectl annotate --overwrite -n ${namespace} ${kind.toLowerCase()} ${name} ${RELEASE}=${revision}`
 
 const of = ({ kind, name }: Workload): string => `${kind} ${name}`
-const clock = (at: Micros): string => `${formatTime(at).slice(11, 19)} UTC`
 
 function span(micros: Micros): string {
   const seconds = micros / SECOND

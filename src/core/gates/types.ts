@@ -85,6 +85,8 @@ export interface CheckResult {
   readonly recheckAt?: Micros
   /** Nobody has looked yet, and the answer is on its way: until then the condition stays as it is. */
   readonly pending?: true
+  /** It passed before, and is not judged anew: a condition that is True keeps what it says of it. */
+  readonly kept?: true
 }
 
 /** What the condition of a pod should be. */

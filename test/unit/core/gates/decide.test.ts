@@ -33,7 +33,7 @@ describe('what a condition should be', () => {
     expect(first).toEqual({
       status: 'Unknown',
       reason: 'UnknownReason',
-      message: 'annotation: what made it Unknown; if nothing changes, the gate opens at 12:05:00 UTC',
+      message: 'annotation: what made it Unknown; if nothing changes, the gate opens at 2026-11-26 12:05:00 UTC',
       recheckAt: NOW + 300 * SECOND,
     })
     // From when it became so: a controller that has just started does not begin to count anew.
@@ -42,7 +42,7 @@ describe('what a condition should be', () => {
     expect(decided([found('Unknown')], current, { failOpenAfter: '5m' }, NOW + SECOND)).toMatchObject({
       status: 'True',
       reason: 'FailedOpen',
-      message: 'cannot be evaluated since 11:55:01 UTC and stays True: annotation: what made it Unknown',
+      message: 'cannot be evaluated since 2026-11-26 11:55:01 UTC and stays True: annotation: what made it Unknown',
     })
   })
 
@@ -57,11 +57,11 @@ describe('what a condition should be', () => {
     expect(first).toEqual({
       status: 'True',
       reason: 'UnknownReason',
-      message: 'cannot be evaluated since 12:00:00 UTC and stays True: annotation: what made it Unknown',
+      message: 'cannot be evaluated since 2026-11-26 12:00:00 UTC and stays True: annotation: what made it Unknown',
     })
     const current = condition('True', { reason: 'UnknownReason', message: first?.message ?? '' })
     // The message stays the same, or each look would be a write.
-    expect(decided([found('Unknown')], current, {}, NOW + 3600 * SECOND)).toEqual(first)
+    expect(decided([found('Unknown')], current, {}, NOW + 3 * 86_400 * SECOND)).toEqual(first)
     expect(decided([found('Fail')], current)?.status).toBe('False')
   })
 

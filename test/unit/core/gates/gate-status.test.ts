@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { annotationResult, conditionResult, endpointsResult } from '../../../../src/core/gates/checks.ts'
+import { podReadinessGateSchema } from '../../../../src/api/pod-readiness-gate.ts'
+import { annotationResult } from '../../../../src/core/gates/checks.ts'
 import { type GateFacts, sameStatus, statusOf } from '../../../../src/core/gates/gate-status.ts'
 import { SECOND } from '../../../../src/core/time.ts'
 import { aGate, aPod, at, condition, NOW } from './builders.ts'
@@ -71,38 +72,46 @@ describe('the status of a gate', () => {
   })
 })
 
-describe('checks of objects alone', () => {
-  it('an annotation has to have the value', () => {
+describe('what is stored of holds', () => {
+  const hold = (index: number, part = {}) => ({
+    workload: { kind: 'Deployment', name: `web-${index}`, uid: `d${index}` },
+    revision: 'new',
+    since: at(index),
+    message: 'why',
+    ...part,
+  })
+
+  it('is no more than the schema takes, those that hold before those that were let in', () => {
+    const many = Array.from({ length: 70 }, (_, index) =>
+      hold(index, index < 65 ? { releasedAt: at(100), releasedBy: 'MaxHold' } : {}),
+    )
+    const { holds = [] } = statusOf(aGate(), { ...NOTHING, holds: many }, NOW)
+    expect(holds).toHaveLength(64)
+    expect(holds.slice(0, 6).map(({ workload }) => workload.name)).toEqual([
+      'web-69',
+      'web-68',
+      'web-67',
+      'web-66',
+      'web-65',
+      'web-64',
+    ])
+    expect(holds.filter(({ releasedAt }) => releasedAt === undefined)).toHaveLength(5)
+    // A status that the API server would refuse would be none at all.
+    const status = statusOf(
+      aGate(),
+      { ...NOTHING, holds: [hold(1, { message: '🚦'.repeat(600) })], problems: ['x'.repeat(3000)] },
+      NOW,
+    )
+    expect(podReadinessGateSchema.shape.status.safeParse(status)).toMatchObject({ success: true })
+    expect(status.holds?.[0]?.message?.isWellFormed()).toBe(true)
+  })
+})
+
+describe('the check annotation', () => {
+  it('has to have the value', () => {
     const result = (annotations: Record<string, string>) => annotationResult({ key: 'a/b', value: 'yes' }, { annotations })
     expect(result({ 'a/b': 'yes' })).toMatchObject({ state: 'Pass', message: 'a/b is "yes"' })
     expect(result({ 'a/b': 'no' })).toMatchObject({ state: 'Fail', message: 'a/b is "no" and has to be "yes"' })
     expect(result({})).toMatchObject({ state: 'Fail', message: 'a/b is not there and has to be "yes"' })
-  })
-
-  it('a condition of another object has to have the status; who cannot look does not know', () => {
-    const check = { apiVersion: 'batch/v1', kind: 'Job', name: 'migrate', type: 'Complete', status: 'True' as const }
-    const result = (conditions: { type: string; status: string; reason?: string }[]) =>
-      conditionResult(check, { state: 'Found', conditions })
-    expect(result([{ type: 'Complete', status: 'True' }])).toMatchObject({ state: 'Pass' })
-    expect(result([{ type: 'Failed', status: 'True' }])).toMatchObject({
-      state: 'Fail',
-      message: 'Job migrate does not have the condition Complete yet and has to have Complete=True',
-    })
-    expect(result([{ type: 'Complete', status: 'False', reason: 'Busy' }]).message).toContain('has Complete=False (Busy)')
-    expect(conditionResult(check, { state: 'Missing', reason: 'TargetNotFound', message: 'there is no Job migrate' })).toEqual({
-      state: 'Unknown',
-      reason: 'TargetNotFound',
-      message: 'there is no Job migrate',
-    })
-  })
-
-  it('every Service that selects the pod has to publish it', () => {
-    expect(endpointsResult([])).toMatchObject({ state: 'Pass', reason: 'NoService' })
-    expect(endpointsResult([{ name: 'web', published: true }])).toMatchObject({ state: 'Pass', reason: 'Published' })
-    const some = [
-      { name: 'web', published: true },
-      { name: 'api', published: false },
-    ]
-    expect(endpointsResult(some)).toMatchObject({ state: 'Fail', message: 'no EndpointSlice of api has the pod yet' })
   })
 })

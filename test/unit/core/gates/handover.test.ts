@@ -66,8 +66,8 @@ describe('a pod of a new revision', () => {
       state: 'Fail',
       reason: 'RolloutHeld',
       message:
-        '1 of the pods of Deployment web ended in ForcedKill within 10 min (the last: web-x, ForcedKill at 11:59:40 UTC), more than 0: ' +
-        'pods of revision new wait until 12:09:40 UTC. To let them in now: kubectl annotate --overwrite -n shop deployment web gracewatch.dev/release=new',
+        '1 of the pods of Deployment web ended in ForcedKill within 10 min (the last: web-x, ForcedKill at 2026-11-26 11:59:40 UTC), more than 0: ' +
+        'pods of revision new wait until 2026-11-26 12:09:40 UTC. To let them in now: kubectl annotate --overwrite -n shop deployment web gracewatch.dev/release=new',
       recheckAt: NOW + 580 * SECOND,
     })
     expect(hold).toEqual({ workload: WORKLOAD, revision: 'new', since: NOW })
@@ -100,6 +100,14 @@ describe('a pod of a new revision', () => {
     expect(asked({ facts: { ended, release: 'new' } }).hold?.released?.by).toBe('Annotation')
     // One of another rollout, from before this hold.
     expect(asked({ facts: { ended, release: 'old' } })).toMatchObject({ result: { state: 'Fail' }, hold: { releaseSeen: 'old' } })
+  })
+
+  it('keeps of a long value as much as the gate can hold, and takes it for the same', () => {
+    const facts = { ended: [killed('x')], release: 'v'.repeat(5000) }
+    const { hold } = asked({ facts })
+    expect(hold?.releaseSeen).toHaveLength(253)
+    expect(asked({ facts, hold }).result.reason).toBe('RolloutHeld')
+    expect(asked({ facts: { ...facts, release: 'w'.repeat(5000) }, hold }).result.reason).toBe('Released')
   })
 
   it('waits for the verdict on an old pod that is terminating, no longer than until it is overdue', () => {
