@@ -93,8 +93,14 @@ function toGatePod(pod: PodSnapshot): GatePod {
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
     ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
     ...(owner === undefined ? {} : { owner }),
-    incarnation: pod.statuses.map(({ name: container, restartCount }) => `${container}:${restartCount}`).join(' '),
+    incarnation: incarnationOf(pod),
   }
+}
+
+/** Without those that a person has added to look into the pod (kubectl debug): they are none of what it serves with. */
+function incarnationOf({ containers, statuses }: PodSnapshot): string {
+  const added = new Set(containers.flatMap(({ name, role }) => (role === 'Ephemeral' ? [name] : [])))
+  return statuses.flatMap(({ name, restartCount }) => (added.has(name) ? [] : [`${name}:${restartCount}`])).join(' ')
 }
 
 /** The kubelet heeds the condition no more. */

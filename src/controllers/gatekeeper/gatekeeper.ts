@@ -7,7 +7,7 @@ import type { EndpointSliceSnapshot, PodSnapshot } from '../../core/evidence.ts'
 import { actingOn, selects } from '../../core/gates/acting.ts'
 import { annotationResult } from '../../core/gates/checks.ts'
 import { conditionPatch } from '../../core/gates/condition-patch.ts'
-import { type CheckedResult, conditionOf, decide } from '../../core/gates/decide.ts'
+import { type CheckedResult, conditionOf, decide, earliest } from '../../core/gates/decide.ts'
 import { sameStatus, statusOf } from '../../core/gates/gate-status.ts'
 import { selectorProblem } from '../../core/gates/selector.ts'
 import type { CheckKind, CheckResult, Gate, GatePod, Verdict } from '../../core/gates/types.ts'
@@ -296,26 +296,28 @@ export class Gatekeeper implements Controller, RecorderObserver {
     const acting = actingOn(this.#gates.get(namespace)?.values() ?? [], pod)
     let recheckAt: Micros | undefined
     for (const type of new Set(pod.readinessGates)) {
-      const gate = acting.get(type)?.gate
-      const verdict = gate === undefined ? this.#released(pod, type) : this.#verdictOf(gate, pod)
-      if (verdict === undefined) continue
-      if (verdict.recheckAt !== undefined) recheckAt = Math.min(recheckAt ?? verdict.recheckAt, verdict.recheckAt)
-      await this.#write(pod, type, verdict, gate)
+      const { gate, others = [] } = acting.get(type) ?? {}
+      // Nobody looks for a gate that stands back.
+      for (const other of others) this.#forgetChecks(other, uid)
+      const { verdict, lookAt } = gate === undefined ? { verdict: this.#released(pod, type) } : this.#verdictOf(gate, pod)
+      recheckAt = earliest([recheckAt, lookAt])
+      if (verdict !== undefined) await this.#write(pod, type, verdict, gate)
     }
     if (recheckAt !== undefined)
       this.#podQueue.add(key, { delayMs: Math.max(1, (recheckAt - this.#options.serverNow()) / MILLISECOND) })
   }
 
-  /** undefined: the condition stays as it is. */
-  #verdictOf(gate: Gate, pod: GatePod): Verdict | undefined {
-    if (gate.deletionTimestamp !== undefined)
-      return gate.spec.onDelete === 'Leave'
-        ? undefined
-        : { status: 'True', reason: 'GateDeleted', message: `the gate ${gate.name} was deleted` }
+  /** No verdict: the condition stays as it is. `lookAt`: when to look again though nothing has changed. */
+  #verdictOf(gate: Gate, pod: GatePod): { readonly verdict?: Verdict | undefined; readonly lookAt?: Micros | undefined } {
+    if (gate.deletionTimestamp !== undefined) {
+      if (gate.spec.onDelete === 'Leave') return {}
+      return { verdict: { status: 'True', reason: 'GateDeleted', message: `the gate ${gate.name} was deleted` } }
+    }
     this.#manage(pod, gate)
     const now = this.#options.serverNow()
     const results = gate.spec.checks.map((check) => this.#check(gate, check, pod, now))
-    return decide(gate, pod, results, now)
+    const verdict = decide(gate, pod, results, now)
+    return { verdict, lookAt: verdict === undefined ? earliest(results.map((result) => result.recheckAt)) : verdict.recheckAt }
   }
 
   #check(gate: Gate, check: Spec, pod: GatePod, now: Micros): CheckedResult {
@@ -414,7 +416,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
       if (isOver(pod) || !selects(gate, pod) || !pod.readinessGates.includes(type)) continue
       const acting = actingOn(this.#gates.get(gate.namespace)?.values() ?? [], pod).get(type)
       if (acting?.gate.uid !== gate.uid) continue
-      const verdict = this.#verdictOf(gate, pod)
+      const { verdict } = this.#verdictOf(gate, pod)
       if (verdict !== undefined) await this.#write(pod, type, verdict, undefined)
     }
   }

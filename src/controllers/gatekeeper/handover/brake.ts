@@ -6,7 +6,7 @@ import type { GateStatus, HandoverCheck, StoredHold } from '../../../api/pod-rea
 import type { PodTermination } from '../../../api/pod-termination.ts'
 import type { PodSnapshot, Workload } from '../../../core/evidence.ts'
 import { conditionOf } from '../../../core/gates/decide.ts'
-import { handover, rulesOf } from '../../../core/gates/handover.ts'
+import { HANDED_OVER, handover, rulesOf } from '../../../core/gates/handover.ts'
 import type { CheckResult, Gate, GatePod, Hold } from '../../../core/gates/types.ts'
 import { overdueSlack } from '../../../core/termination/stuck.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../../../core/time.ts'
@@ -61,7 +61,6 @@ export class HandoverBrake implements Brake {
   readonly #holds = new Map<string, Map<string, Kept>>()
   /** Workload UID -> pods that have asked. */
   readonly #asked = new Map<string, Set<string>>()
-  readonly #workloadOf = new Map<string, string>()
 
   constructor(options: HandoverBrakeOptions) {
     this.#options = options
@@ -81,7 +80,8 @@ export class HandoverBrake implements Brake {
     const { workloads } = this.#options
     this.#members.follow(pod.namespace)
     if (!workloads.settled(pod)) {
-      void workloads.resolve(pod).then(() => this.#options.changed.pod(pod.uid))
+      // Where that failed it is tried again in a while: resolve has nothing to wait for then.
+      void workloads.resolve(pod).then(() => workloads.settled(pod) && this.#options.changed.pod(pod.uid))
       return pending('what the pod belongs to is being looked up', now)
     }
     const workload = workloads.known(pod)
@@ -92,6 +92,14 @@ export class HandoverBrake implements Brake {
   }
 
   #ask(gate: Gate, check: HandoverCheck, pod: GatePod, workload: Named, now: Micros): CheckResult {
+    const current = conditionOf(pod, gate.spec.conditionType)
+    const before = this.#held(gate).get(workload.uid)
+    if (current?.status === 'True') {
+      // It is not looked at again with each change of the workload, which can have thousands like it.
+      this.#unask(workload.uid, pod.uid)
+      if (before?.waiting.delete(pod.uid)) this.#options.changed.gate(gate.uid)
+      return HANDED_OVER
+    }
     this.#note(workload.uid, pod.uid)
     const ends = this.#ends.of(pod.namespace, workload)
     const known = 'ended' in ends ? new Set(ends.ended.map(({ uid }) => uid)) : new Set<string>()
@@ -99,8 +107,6 @@ export class HandoverBrake implements Brake {
       .of(pod.namespace, workload.uid)
       .map((member) => (known.has(member.uid) ? { ...member, verdict: true as const } : member))
     const revision = revisionOf({ gate: pod, ...pod })
-    const current = conditionOf(pod, gate.spec.conditionType)
-    const before = this.#held(gate).get(workload.uid)
     const order = this.#revisions.of(workload.uid, pods)
     // Read only where it matters: while a hold is there, or would begin.
     const release = before === undefined || before.released !== undefined ? undefined : this.#releases.of(pod.namespace, workload)
@@ -138,10 +144,14 @@ export class HandoverBrake implements Brake {
   }
 
   forget(gateUid: string, podUid: string): void {
-    for (const [workloadUid, hold] of this.#holds.get(gateUid) ?? []) {
-      hold.waiting.delete(podUid)
-      this.#asked.get(workloadUid)?.delete(podUid)
-    }
+    // Another gate may have asked for it too: that it did ends with the pod.
+    for (const hold of this.#holds.get(gateUid)?.values() ?? []) hold.waiting.delete(podUid)
+  }
+
+  /** A gate that goes, or has no brake any more, holds nothing, and nothing is watched for it. */
+  changed(gate: Gate): void {
+    if (gate.deletionTimestamp === undefined && gate.spec.checks.some((check) => check.handover !== undefined)) return
+    for (const workloadUid of [...this.#held(gate).keys()]) this.#end(gate, workloadUid)
   }
 
   problems(): readonly string[] {
@@ -183,7 +193,7 @@ export class HandoverBrake implements Brake {
     if (owner === undefined) return
     const workloadUid = this.#options.workloads.known(change.object).uid
     if (workloadUid !== undefined && this.#asked.has(workloadUid)) this.#lookAgain(workloadUid, uid)
-    if (change.type === 'Deleted' || change.type === 'Vanished') this.#asked.get(workloadUid ?? '')?.delete(uid)
+    if (change.type === 'Deleted' || change.type === 'Vanished') this.#unask(workloadUid ?? '', uid)
   }
 
   onVerdict(record: PodTermination): void {
@@ -200,7 +210,11 @@ export class HandoverBrake implements Brake {
     const asked = this.#asked.get(workloadUid)
     if (asked === undefined) this.#asked.set(workloadUid, new Set([podUid]))
     else asked.add(podUid)
-    this.#workloadOf.set(podUid, workloadUid)
+  }
+
+  #unask(workloadUid: string, podUid: string): void {
+    const asked = this.#asked.get(workloadUid)
+    if (asked?.delete(podUid) && asked.size === 0) this.#asked.delete(workloadUid)
   }
 
   #lookAgain(workloadUid: string, except?: string): void {

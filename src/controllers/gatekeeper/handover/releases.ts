@@ -3,6 +3,7 @@ import type { Workload } from '../../../core/evidence.ts'
 import { RELEASE } from '../../../core/gates/handover.ts'
 import type { RecorderClock } from '../../../kube/clock.ts'
 import { asObject, metadataOf, optionalObject, optionalString } from '../../../kube/decode/fields.ts'
+import { KubeError } from '../../../kube/errors.ts'
 import type { KubeHttp } from '../../../kube/http.ts'
 import type { Log } from '../../../kube/log.ts'
 import { Reflector } from '../../../kube/reflector.ts'
@@ -16,6 +17,8 @@ export class Releases {
   readonly #options: { readonly http: KubeHttp; readonly clock: RecorderClock; readonly log: Log }
   readonly #onChange: (workloadUid: string) => void
   readonly #watches = new Map<string, Reflector<Annotated>>()
+  /** Workloads of a kind that the controller may not read: they cannot be released by the annotation, but in every other way. */
+  readonly #unreadable = new Set<string>()
   readonly #stopping = new Set<Promise<void>>()
 
   constructor(
@@ -29,13 +32,15 @@ export class Releases {
   /** Begins to watch. @returns undefined until its annotation is known */
   of(namespace: string, workload: Workload & { readonly uid: string }): { readonly value: string | undefined } | undefined {
     const watch = this.#watches.get(workload.uid) ?? this.#watch(namespace, workload)
-    return watch.synced ? { value: watch.get(workload.uid)?.release } : undefined
+    if (watch.synced) return { value: watch.get(workload.uid)?.release }
+    return this.#unreadable.has(workload.uid) ? { value: undefined } : undefined
   }
 
   end(workloadUid: string): void {
     const watch = this.#watches.get(workloadUid)
     if (watch === undefined) return
     this.#watches.delete(workloadUid)
+    this.#unreadable.delete(workloadUid)
     const stopped = watch.stop()
     this.#stopping.add(stopped)
     void stopped.finally(() => this.#stopping.delete(stopped))
@@ -59,6 +64,12 @@ export class Releases {
       decode,
       onChange: tell,
       onSynced: tell,
+      onError: (error) => {
+        if (!(error instanceof KubeError) || (error.code !== 'Forbidden' && error.code !== 'NotFound')) return
+        if (this.#unreadable.has(uid) || !this.#watches.has(uid)) return
+        this.#unreadable.add(uid)
+        tell()
+      },
     })
     this.#watches.set(uid, watch)
     watch.start()
