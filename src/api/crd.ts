@@ -4,12 +4,13 @@
  * expressed, and what has no bound or no description, is an error here and not a surprise at the first `kubectl apply`.
  */
 import { z } from 'zod'
+import { podCleanupSchema } from './pod-cleanup.ts'
 import { podReadinessGateSchema } from './pod-readiness-gate.ts'
 import { GROUP, podTerminationSchema, VERSION } from './pod-termination.ts'
 
 interface Column {
   name: string
-  type: 'string' | 'integer' | 'date'
+  type: 'string' | 'integer' | 'boolean' | 'date'
   jsonPath: string
   description: string
   /** 1: only with `-o wide`. */
@@ -113,8 +114,38 @@ const podReadinessGate: CustomResource = {
   status: true,
 }
 
+const podCleanup: CustomResource = {
+  file: 'pod-cleanup.ts',
+  kind: 'PodCleanup',
+  plural: 'podcleanups',
+  shortName: 'pclean',
+  schema: podCleanupSchema,
+  columns: [
+    { name: 'Candidates', type: 'integer', jsonPath: '.status.candidates', description: 'Finished pods that it selects.' },
+    {
+      name: 'To Delete',
+      type: 'integer',
+      jsonPath: '.status.toDelete',
+      description: 'Of those, how many the last pass was to delete.',
+    },
+    { name: 'Deleted', type: 'integer', jsonPath: '.status.deleted', description: 'Pods that it has had deleted.' },
+    { name: 'Dry Run', type: 'boolean', jsonPath: '.spec.dryRun', description: 'Whether it deletes nothing.' },
+    { name: 'Last Run', type: 'date', jsonPath: '.status.lastRun', description: 'When the last pass ended.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age of the object.' },
+    {
+      name: 'Accepted',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.type=="Accepted")].reason',
+      description: 'Whether the spec can be used, or why not.',
+      priority: 1,
+    },
+  ],
+  selectableFields: ['.spec.dryRun'],
+  status: true,
+}
+
 /** Every kind that is generated, in the order of the files. */
-export const RESOURCES: readonly CustomResource[] = [podTermination, podReadinessGate]
+export const RESOURCES: readonly CustomResource[] = [podTermination, podReadinessGate, podCleanup]
 
 /** The part of a structural schema that the kinds of this project use. */
 export interface StructuralSchema {

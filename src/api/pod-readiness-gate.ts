@@ -4,88 +4,14 @@
  * checks (CEL), with a message that says what to write; what only the controller can see stands in status.conditions.
  */
 import { z } from 'zod'
-import { text, values } from './parts.ts'
+import { duration, isDuration, matching, QUALIFIED_NAME, QUALIFIED_PREFIX, rules, selectorSchema, text, values } from './parts.ts'
 import { OUTCOMES } from './pod-termination.ts'
 
 export const MAX_CHECKS = 16
 export const MAX_HOLDS = 64
-const MAX_LABELS = 64
-
-const QUALIFIED_PREFIX = '[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
-const QUALIFIED_NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?'
-/** Six digits: what CEL reads as a duration ends at 292 years. */
-const DURATION = '^([0-9]{1,6}([.][0-9]{1,6})?(ms|s|m|h))+$'
-
-interface Rule {
-  readonly rule: string
-  readonly message: string
-  /** Of the field below that is to be changed. */
-  readonly fieldPath?: string
-}
-const rules = (...list: readonly Rule[]) => ({ 'x-kubernetes-validations': list })
-const matching = (pattern: string, message: string): Rule => ({ rule: `self.matches(${JSON.stringify(pattern)})`, message })
-
-const isDuration = (value: string) => `${value}.matches(${JSON.stringify(DURATION)})`
-
-/** As Kubernetes writes it. */
-const duration = (description: string, fallback: string, least: string) =>
-  z
-    .string()
-    .max(32)
-    .default(fallback)
-    .meta({
-      description,
-      ...rules({
-        rule: `${isDuration('self')} && duration(self) >= duration('${least}')`,
-        message: `write a duration of ${least} or more, as 90s, 10m or 1h30m`,
-      }),
-    })
 
 const time = z.iso.datetime().max(32)
 const name = text(253)
-
-const labelValue = text(63).meta(
-  rules(
-    matching(
-      `^(${QUALIFIED_NAME})?$`,
-      'write the value of a label: letters, digits, and dashes, dots and underscores between them',
-    ),
-  ),
-)
-
-const selectorSchema = z.object({
-  matchLabels: z.record(z.string(), labelValue).optional().meta({
-    description: 'Labels that a pod has to have, each with this value.',
-    maxProperties: MAX_LABELS,
-  }),
-  matchExpressions: z
-    .array(
-      z
-        .object({
-          key: text(317).meta({
-            description: 'Key of the label.',
-            ...rules(
-              matching(`^(${QUALIFIED_PREFIX}/)?${QUALIFIED_NAME}$`, 'write the key of a label, as app or example.com/tier'),
-            ),
-          }),
-          operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']).describe('How the label has to be.'),
-          values: z.array(labelValue).max(MAX_LABELS).optional().meta({
-            description: 'Values for In and NotIn; none for the others.',
-            'x-kubernetes-list-type': 'atomic',
-          }),
-        })
-        .meta(
-          rules({
-            rule: "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
-            message: 'In and NotIn need values; Exists and DoesNotExist take none',
-            fieldPath: '.values',
-          }),
-        ),
-    )
-    .max(16)
-    .optional()
-    .meta({ description: 'Requirements on labels, all of which have to hold.', 'x-kubernetes-list-type': 'atomic' }),
-})
 
 const annotationCheck = z.object({
   key: text(317).meta({
