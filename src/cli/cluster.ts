@@ -4,6 +4,7 @@ import { type Micros, parseTime } from '../core/time.ts'
 import { createRecordClient, type RecordClient, type StoredPodTermination } from '../kube/apply.ts'
 import { openConnection } from '../kube/connection.ts'
 import { KubeError } from '../kube/errors.ts'
+import type { KubeHttp } from '../kube/http.ts'
 import { CommandError, UsageError } from './arguments.ts'
 
 export const CLUSTER_FLAGS = {
@@ -19,6 +20,7 @@ export interface ClusterFlags {
 }
 
 export interface ClusterAccess {
+  readonly http: KubeHttp
   readonly records: RecordClient
   readonly namespace: string
   /** The present on the API server's clock, as near as a laptop can know it. */
@@ -45,6 +47,7 @@ export async function withCluster<T>(flags: ClusterFlags, use: (access: ClusterA
     if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
       throw new UsageError(`-n ${namespace}: this cannot be the name of a namespace`)
     return await use({
+      http: connection.http,
       records: createRecordClient({ http: connection.http }),
       namespace,
       now: () => Date.now() * 1000 + skew,

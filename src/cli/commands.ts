@@ -22,6 +22,14 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['show', { usage: 'POD', summary: 'how one pod ended, as a picture', load: async () => (await import('./show.ts')).command }],
   ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
   [
+    'cleanup',
+    {
+      usage: 'plan',
+      summary: 'which finished pods would be deleted, and why; it deletes none',
+      load: async () => (await import('./cleanup.ts')).command,
+    },
+  ],
+  [
     'controller',
     { usage: '', summary: 'run the controller that records terminations', load: async () => (await import('../main.ts')).main },
   ],

@@ -19,6 +19,7 @@ import type {
   Plan,
   RuleReport,
   Threshold,
+  UnreadableRule,
   Verdict,
 } from './types.ts'
 
@@ -27,13 +28,16 @@ export interface PlanInput {
   readonly pods: readonly FinishedPod[]
   /** By UID. */
   readonly jobs: ReadonlyMap<string, JobFacts>
-  readonly rules: readonly CleanupRule[]
+  readonly rules: readonly (CleanupRule | UnreadableRule)[]
   readonly threshold?: Threshold
   /** For everything: decide and tell only. It changes no decision. */
   readonly dryRun?: boolean
   /** On the API server's clock. */
   readonly now: Micros
 }
+
+/** It deletes nothing, so nothing else is asked of it. */
+const UNREADABLE = { dryRun: false, recordSucceeded: false, onRecordFailure: 'Keep' } as const
 
 type Reason = DeleteReason | KeepReason
 
@@ -56,7 +60,7 @@ export function plan({ pods, jobs, rules, threshold, dryRun = false, now }: Plan
   const namespaces = Map.groupBy(ordered, ({ namespace }) => namespace)
   const rulings = new Map<FinishedPod, Ruling[]>()
   const judged = [...rules].sort(byName).map((rule) => {
-    const by: Rule = { ...rule.spec, name: `PodCleanup ${rule.namespace}/${rule.name}` }
+    const by: Rule = { ...('spec' in rule ? rule.spec : UNREADABLE), name: `PodCleanup ${rule.namespace}/${rule.name}` }
     const { reasons, problem } = judge(rule, namespaces.get(rule.namespace) ?? [], jobs, now)
     for (const [pod, reason] of reasons) {
       const others = rulings.get(pod)
@@ -95,7 +99,7 @@ function inOrder(a: FinishedPod, b: FinishedPod): number {
   )
 }
 
-const byName = (a: CleanupRule, b: CleanupRule): number =>
+const byName = (a: PlanInput['rules'][number], b: PlanInput['rules'][number]): number =>
   compare(a.namespace, b.namespace) || compare(a.name, b.name) || compare(a.uid, b.uid)
 
 /** One that is being deleted is as good as gone: were it counted, another would be deleted in its place. */
@@ -103,14 +107,14 @@ const countable = (pods: readonly FinishedPod[]): number => pods.filter(({ delet
 
 /** What the rule alone makes of each pod that it selects. `pods`: those of its namespace, in order. */
 function judge(
-  { spec }: CleanupRule,
+  rule: PlanInput['rules'][number],
   pods: readonly FinishedPod[],
   jobs: ReadonlyMap<string, JobFacts>,
   now: Micros,
 ): { reasons: Map<FinishedPod, Reason>; problem?: string } {
-  const usable = usableSpec(spec)
+  const usable = 'spec' in rule ? usableSpec(rule.spec) : rule
   if ('problem' in usable) return { reasons: new Map(pods.map((pod) => [pod, 'RuleUnusable'])), problem: usable.problem }
-  const { options, olderThan } = usable
+  const { spec, options, olderThan } = usable
   const selected = pods.filter(
     (pod) =>
       spec.phases.includes(pod.phase) &&
@@ -145,7 +149,7 @@ const ownerKey = ({ uid, owner, workload }: FinishedPod): string => workload?.ui
 /** The API server's schema lets nothing else through; a CRD of another version might. */
 function usableSpec(
   spec: CleanupRule['spec'],
-): { options: ProtectionOptions; olderThan: Micros | undefined } | { problem: string } {
+): { spec: CleanupRule['spec']; options: ProtectionOptions; olderThan: Micros | undefined } | { problem: string } {
   const problem = selectorProblem(spec.selector)
   if (problem !== undefined) return { problem }
   if (spec.olderThan === undefined && spec.keep?.total === undefined && spec.keep?.perOwner === undefined)
@@ -155,7 +159,7 @@ function usableSpec(
   const olderThan = spec.olderThan === undefined ? undefined : parseDuration(spec.olderThan)
   if (spec.olderThan !== undefined && olderThan === undefined)
     return { problem: `spec.olderThan: "${spec.olderThan}" is no duration; write one as 90s or 1h30m` }
-  return { options: { minAge, barePods: spec.barePods, finishedJobPods: spec.finishedJobPods }, olderThan }
+  return { spec, options: { minAge, barePods: spec.barePods, finishedJobPods: spec.finishedJobPods }, olderThan }
 }
 
 const THRESHOLD = 'threshold'

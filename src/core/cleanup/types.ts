@@ -46,6 +46,15 @@ export interface CleanupRule {
   readonly spec: CleanupSpec
 }
 
+/** A PodCleanup whose spec cannot be read, as one of a later version: which pods it would keep nobody knows, so it keeps all of its namespace. */
+export interface UnreadableRule {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** A sentence that names the field. */
+  readonly problem: string
+}
+
 /** The setting for pods that no PodCleanup selects, as kube-controller-manager's --terminated-pod-gc-threshold. */
 export interface Threshold {
   /** Finished pods that may be there in the whole cluster. */

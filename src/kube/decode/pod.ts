@@ -74,6 +74,11 @@ export function decodePod(raw: unknown): PodSnapshot {
   })
 }
 
+/** The controlling owner of a raw object of any kind. Throws DecodeError. */
+export function decodeOwner(raw: unknown): OwnerReference | undefined {
+  return ownerOf(asObject(asObject(raw, 'object').metadata, 'metadata'))
+}
+
 const NO_FINALIZERS: readonly string[] = []
 
 function finalizersOf(metadata: RawObject): readonly string[] {
