@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCrd, root, useApiServer } from './connect.ts'
+import { eventually } from './waiting.ts'
 
 const bed = useApiServer('cleanup-plan')
 const CRD = 'podcleanups.gracewatch.dev'
@@ -205,6 +206,31 @@ describe('cleanup plan', () => {
   it('has changed nothing', async () => {
     const names = await bed.kubectl('get', 'pods', '-n', bed.namespace, '-o', 'jsonpath={.items[*].metadata.name}')
     expect(names.trim().split(' ').sort()).toEqual([...PODS].sort())
+  })
+
+  it('counts by what the ReplicaSets belong to', async () => {
+    const app = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'app' } }
+    const top = await created(app)
+    for (const name of ['app-1', 'app-2']) {
+      const labels = { rs: name, counted: 'yes' }
+      await bed.create({
+        apiVersion: 'apps/v1',
+        kind: 'ReplicaSet',
+        metadata: { name, namespace: bed.namespace, ownerReferences: [{ ...top, controller: true }] },
+        spec: {
+          replicas: 1,
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { schedulerName: 'nobody', containers: [{ name: 'app', image: 'app' }] } },
+        },
+      })
+      const pods = ['get', 'pods', '-n', bed.namespace, '-l', `rs=${name}`, '-o', 'jsonpath={.items[*].metadata.name}']
+      const pod = await eventually(async () => (await bed.kubectl(...pods)).trim() || undefined, 30_000, `a pod of ${name}`)
+      await patchStatus('pod', pod, { phase: 'Failed', reason: 'Evicted', startTime: ago(0) })
+    }
+    await rule('one-each', { selector: { matchLabels: { counted: 'yes' } }, keep: { perOwner: 1 }, minAge: '0s' })
+    const { rules } = await planned()
+    const kept = [expect.objectContaining({ reason: 'WithinKeepPerOwner', count: 1 })]
+    expect(rules).toMatchObject([{ candidates: 2, toDelete: 1, kept }])
   })
 
   it.each([
