@@ -3,8 +3,8 @@ import type { CleanupRule, UnreadableRule } from '../../core/cleanup/types.ts'
 import { asObject, metadataOf, optionalString } from './fields.ts'
 
 /** A field that this version does not know might be one that keeps pods. */
-const { keep } = cleanupSpecSchema.shape
-const exactSpec = cleanupSpecSchema.extend({ keep: keep.unwrap().strict().optional() }).strict()
+const { keep, selector } = cleanupSpecSchema.shape
+const exactSpec = cleanupSpecSchema.extend({ keep: keep.unwrap().strict().optional(), selector: selector.strict() }).strict()
 
 /**
  * A raw PodCleanup -> rule; undefined for one that is being deleted. A spec that is not as the schema has it (an API server whose CRD is of
