@@ -251,3 +251,27 @@ describe.concurrent('the brake', () => {
     expect(rollout.pods('1').filter(isReady)).toHaveLength(4)
   })
 })
+
+it('a hold outlives the controllers: nobody is let in by a new leader, and nobody is told twice', async () => {
+  const rollout = await Rollout.start('restart', { replicas: 4, command: DEAF })
+  await rollout.roll('2')
+  await rollout.held('2')
+  const before = await rollout.stage.settledStatus('handover', ({ holds }) => holds?.length === 1)
+  for (const { metadata } of given.bed.controllerPods())
+    await given.bed.api.delete(`/api/v1/namespaces/gracewatch-system/pods/${metadata.name}`, { gracePeriodSeconds: 0 })
+  await given.bed.scaleController(2)
+  // One of its own asks of the new leader, which is at work once it has answered.
+  const { stage } = rollout
+  await stage.create(stage.gate('witness', 'witness', [{ endpoints: {} }]), stage.pod('witness', ['witness']))
+  await stage.condition('witness', 'witness', 'True')
+  await passed(2 * GRACE_SECONDS)
+  expect(rollout.pods('2').filter(isReady)).toEqual([])
+  expect(rollout.pods('1').filter(isReady)).toHaveLength(3)
+  const after = await stage.gateStatus('handover')
+  expect(after.holds).toHaveLength(1)
+  expect(after.holds[0].since).toBe(before.holds[0].since)
+  expect((await rollout.events('RolloutHeld')).map(({ count = 1 }) => count)).toEqual([1])
+  expect(await rollout.events('RolloutReleased')).toEqual([])
+  await stage.kubectl('annotate', 'deployment', 'web', 'gracewatch.dev/release=now')
+  await stage.kubectl('rollout', 'status', 'deployment/web', '--timeout=90s')
+})
