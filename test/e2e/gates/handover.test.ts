@@ -18,7 +18,7 @@ afterAll(() => {
 
 const passed = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000))
 const isReady = (pod: Raw) => conditionOf(pod, 'Ready')?.status === 'True'
-const versionOf = (pod: Raw): string => pod.spec.containers[0].env[0].value
+const versionOf = (pod: Raw): string | undefined => pod.spec.containers[0].env?.[0]?.value
 
 class Rollout {
   readonly stage: Stage
