@@ -39,7 +39,7 @@ export interface Condition {
  */
 export interface GatePart {
   readonly labels: Readonly<Record<string, string>>
-  /** Values over 256 characters are absent: no check can ask for one. */
+  /** Of values over 256 characters the first 257: no check can ask for one. */
   readonly annotations: Readonly<Record<string, string>>
   /** conditionType of each of spec.readinessGates. */
   readonly readinessGates: readonly string[]

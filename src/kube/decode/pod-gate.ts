@@ -57,11 +57,11 @@ export function decodeGatePart(raw: unknown): GatePart {
   })
 }
 
-/** Values that are longer are left out; what is no string the API server would not have taken. */
+/** Of longer values the beginning is kept, which equals nothing that a check can ask for. What is no string the API server would not have taken. */
 function stringsOf(map: RawObject | undefined, longest = Number.POSITIVE_INFINITY): Record<string, string> {
   const found: Record<string, string> = {}
   for (const [key, value] of Object.entries(map ?? {}))
-    if (typeof value === 'string' && value.length <= longest) found[intern(key)] = intern(value)
+    if (typeof value === 'string') found[intern(key)] = intern(value.length <= longest ? value : value.slice(0, longest + 1))
   return found
 }
 

@@ -51,7 +51,8 @@ describe('a condition', () => {
     await world.statusOf(namespace, 'lb', '1 failing', ({ failing, matched }) => failing === 1 && matched === 1)
   })
 
-  it.concurrent('is written beside the kubelet 1,000 times, and none of either is lost', async () => {
+  // By itself: it writes as fast as it can.
+  it('is written beside the kubelet 1,000 times, and none of either is lost', async () => {
     const namespace = await world.stage.namespace('races')
     await world.gate(namespace, 'lb')
     await world.pod(namespace, 'races-1')

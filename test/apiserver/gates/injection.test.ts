@@ -231,7 +231,8 @@ describe('a gate with inject', () => {
     const labels = { app: 'deleted' }
     const type = await gate('deleted', { selector: { matchLabels: labels }, finalizers: ['example.com/held'] })
     await injected(type, { labels })
-    await bed.kubectl('delete', 'podreadinessgate', `deleted-${bed.suffix}`, '-n', bed.namespace, '--wait=false')
+    const path = `/apis/gracewatch.dev/v1alpha1/namespaces/${bed.namespace}/podreadinessgates/deleted-${bed.suffix}`
+    await bed.http.request({ method: 'DELETE', path })
     const without = async () => (await gatesOf({ labels })).length === 0 || undefined
     expect(await eventually(without, CACHE_MS, 'pods without the gate')).toBe(true)
   })

@@ -15,6 +15,8 @@ export class PodWatch {
   private constructor(stream: HttpStream) {
     this.#stream = stream
     this.#done = this.#read()
+    // Of interest to close() alone: a test that fails does not come to it.
+    this.#done.catch(() => undefined)
   }
 
   static async start(http: KubeHttp, namespace: string): Promise<PodWatch> {

@@ -80,10 +80,16 @@ export class Bed {
     throw new Error(`namespace ${namespace} got no default service account in 10 s`)
   }
 
-  /** Returns once they are gone, which shows that no gate holds its namespace. */
-  async removeNamespaces(except: readonly string[] = []): Promise<void> {
+  /** Begins to. */
+  async deleteNamespaces(except: readonly string[] = []): Promise<string[]> {
     const names = [...this.#namespaces].filter((name) => !except.includes(name))
     for (const name of names) await this.api.delete(`/api/v1/namespaces/${name}`).catch(() => undefined)
+    return names
+  }
+
+  /** Returns once they are gone, which shows that no gate holds its namespace. */
+  async removeNamespaces(except: readonly string[] = []): Promise<void> {
+    const names = await this.deleteNamespaces(except)
     await Promise.all(names.map((name) => this.#namespaceGone(name)))
     for (const name of names) this.#namespaces.delete(name)
   }

@@ -18,7 +18,7 @@ afterAll(() => {
 
 const passed = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000))
 const isReady = (pod: Raw) => conditionOf(pod, 'Ready')?.status === 'True'
-const versionOf = (pod: Raw): string => pod.spec.containers[0].env[0].value
+const versionOf = (pod: Raw): string | undefined => pod.spec.containers[0].env?.[0]?.value
 
 class Rollout {
   readonly stage: Stage
@@ -250,4 +250,28 @@ describe.concurrent('the brake', () => {
     await rollout.stage.kubectl('rollout', 'status', 'deployment/web', '--timeout=90s')
     expect(rollout.pods('1').filter(isReady)).toHaveLength(4)
   })
+})
+
+it('a hold outlives the controllers: nobody is let in by a new leader, and nobody is told twice', async () => {
+  const rollout = await Rollout.start('restart', { replicas: 4, command: DEAF })
+  await rollout.roll('2')
+  await rollout.held('2')
+  const before = await rollout.stage.settledStatus('handover', ({ holds }) => holds?.length === 1)
+  for (const { metadata } of given.bed.controllerPods())
+    await given.bed.api.delete(`/api/v1/namespaces/gracewatch-system/pods/${metadata.name}`, { gracePeriodSeconds: 0 })
+  await given.bed.scaleController(2)
+  // One of its own asks of the new leader, which is at work once it has answered.
+  const { stage } = rollout
+  await stage.create(stage.gate('witness', 'witness', [{ endpoints: {} }]), stage.pod('witness', ['witness']))
+  await stage.condition('witness', 'witness', 'True')
+  await passed(2 * GRACE_SECONDS)
+  expect(rollout.pods('2').filter(isReady)).toEqual([])
+  expect(rollout.pods('1').filter(isReady)).toHaveLength(3)
+  const after = await stage.gateStatus('handover')
+  expect(after.holds).toHaveLength(1)
+  expect(after.holds[0].since).toBe(before.holds[0].since)
+  expect((await rollout.events('RolloutHeld')).map(({ count = 1 }) => count)).toEqual([1])
+  expect(await rollout.events('RolloutReleased')).toEqual([])
+  await stage.kubectl('annotate', 'deployment', 'web', 'gracewatch.dev/release=now')
+  await stage.kubectl('rollout', 'status', 'deployment/web', '--timeout=90s')
 })

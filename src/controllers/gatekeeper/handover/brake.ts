@@ -7,7 +7,7 @@ import type { PodTermination } from '../../../api/pod-termination.ts'
 import type { PodSnapshot, Workload } from '../../../core/evidence.ts'
 import { conditionOf } from '../../../core/gates/decide.ts'
 import { HANDED_OVER, handover, rulesOf } from '../../../core/gates/handover.ts'
-import type { CheckResult, Gate, GatePod, Hold } from '../../../core/gates/types.ts'
+import type { CheckResult, Condition, Gate, GatePod, Hold } from '../../../core/gates/types.ts'
 import { overdueSlack } from '../../../core/termination/stuck.ts'
 import { formatTime, type Micros, parseTime, SECOND } from '../../../core/time.ts'
 import type { RecordClient } from '../../../kube/apply.ts'
@@ -28,6 +28,7 @@ const SLACK: Micros = overdueSlack(2)
 /** What could not be read is tried again after this. */
 const AGAIN: Micros = 5 * SECOND
 const MAX_EVENT = 1024
+const MAX_UNREAD = 10_000
 
 export interface HandoverBrakeOptions {
   readonly http: KubeHttp
@@ -61,6 +62,8 @@ export class HandoverBrake implements Brake {
   readonly #holds = new Map<string, Map<string, Kept>>()
   /** Workload UID -> pods that have asked. */
   readonly #asked = new Map<string, Set<string>>()
+  /** UIDs of owners that could not be read. */
+  readonly #unread = new Set<string>()
 
   constructor(options: HandoverBrakeOptions) {
     this.#options = options
@@ -68,6 +71,7 @@ export class HandoverBrake implements Brake {
     this.#members = new Members({
       pods: options.pods,
       workloadOf: (pod) => options.workloads.known(pod).uid ?? pod.uid,
+      settled: (pod) => options.workloads.settled(pod),
       now: options.serverNow,
       overdueSlack: SLACK,
     })
@@ -79,27 +83,39 @@ export class HandoverBrake implements Brake {
   result(gate: Gate, check: HandoverCheck, pod: GatePod, now: Micros): CheckResult {
     const { workloads } = this.#options
     this.#members.follow(pod.namespace)
-    if (!workloads.settled(pod)) {
-      // Where that failed it is tried again in a while: resolve has nothing to wait for then.
-      void workloads.resolve(pod).then(() => workloads.settled(pod) && this.#options.changed.pod(pod.uid))
-      return pending('what the pod belongs to is being looked up', now)
+    const current = conditionOf(pod, gate.spec.conditionType)
+    if (current?.status === 'True') {
+      const before = this.#held(gate).get(workloads.known(pod).uid ?? '')
+      // It is not looked at again with each change of the workload, which can have thousands like it.
+      this.#unask(workloads.known(pod).uid ?? '', pod.uid)
+      if (before?.waiting.delete(pod.uid)) this.#options.changed.gate(gate.uid)
+      return HANDED_OVER
     }
+    const open = this.#unsettled(pod, () => this.#options.changed.pod(pod.uid))
+    if (open === 'Pending') return pending('what the pods of the namespace belong to is being looked up', now)
+    if (open !== undefined)
+      return {
+        state: 'Unknown',
+        reason: 'WorkloadUnknown',
+        message: `${open} cannot be read: what it belongs to is not known`,
+        recheckAt: now + AGAIN,
+      }
     const workload = workloads.known(pod)
     const { uid } = workload
     if (uid === undefined || pod.owner === undefined)
       return { state: 'Pass', reason: 'NoWorkload', message: 'the pod belongs to no workload that could roll out' }
-    return this.#ask(gate, check, pod, { ...workload, uid }, now)
+    return this.#ask(gate, check, pod, current, { ...workload, uid }, now)
   }
 
-  #ask(gate: Gate, check: HandoverCheck, pod: GatePod, workload: Named, now: Micros): CheckResult {
-    const current = conditionOf(pod, gate.spec.conditionType)
+  #ask(
+    gate: Gate,
+    check: HandoverCheck,
+    pod: GatePod,
+    current: Condition | undefined,
+    workload: Named,
+    now: Micros,
+  ): CheckResult {
     const before = this.#held(gate).get(workload.uid)
-    if (current?.status === 'True') {
-      // It is not looked at again with each change of the workload, which can have thousands like it.
-      this.#unask(workload.uid, pod.uid)
-      if (before?.waiting.delete(pod.uid)) this.#options.changed.gate(gate.uid)
-      return HANDED_OVER
-    }
     this.#note(workload.uid, pod.uid)
     const ends = this.#ends.of(pod.namespace, workload)
     const known = 'ended' in ends ? new Set(ends.ended.map(({ uid }) => uid)) : new Set<string>()
@@ -143,6 +159,32 @@ export class HandoverBrake implements Brake {
     return result
   }
 
+  /**
+   * Whether what the pods belong to is known of all that may be of the same workload: a pod of an older revision whose ReplicaSet has not been
+   * looked up would count for none. Looks up what is missing, and calls back when that has changed anything.
+   *
+   * @returns undefined: it is; a text: the owner that could not be read
+   */
+  #unsettled(pod: Pick<GatePod, 'namespace' | 'uid' | 'name' | 'owner'>, then: () => void): 'Pending' | string | undefined {
+    const { workloads } = this.#options
+    const others = this.#members.unsettled(pod.namespace).filter(({ owner }) => owner?.kind === pod.owner?.kind)
+    const open = workloads.settled(pod) ? others : [pod, ...others]
+    if (open.length === 0) return undefined
+    const looked = open.map(async (it) => {
+      await workloads.resolve(it)
+      const uid = it.owner?.uid ?? ''
+      if (workloads.settled(it)) return true
+      // Told once; it is tried again when the pod is looked at again.
+      const first = !this.#unread.has(uid)
+      if (this.#unread.size >= MAX_UNREAD) this.#unread.clear()
+      this.#unread.add(uid)
+      return first
+    })
+    void Promise.all(looked).then((changes) => changes.some((change) => change) && then())
+    const failed = open.find(({ owner }) => this.#unread.has(owner?.uid ?? ''))
+    return failed === undefined ? 'Pending' : `${failed.owner?.kind} ${failed.owner?.name}`
+  }
+
   forget(gateUid: string, podUid: string): void {
     // Another gate may have asked for it too: that it did ends with the pod.
     for (const hold of this.#holds.get(gateUid)?.values() ?? []) hold.waiting.delete(podUid)
@@ -162,8 +204,12 @@ export class HandoverBrake implements Brake {
     const found: StoredHold[] = []
     for (const [workloadUid, hold] of this.#held(gate)) {
       const pods = this.#members.of(gate.namespace, workloadUid)
-      // The rollout is over, one way or the other.
-      if (!pods.some(({ revision }) => revision === hold.revision) || pods.every(({ revision }) => revision === hold.revision)) {
+      // The rollout is over, one way or the other; which pods it has is known once all of them have been looked up.
+      const known = this.#members.unsettled(gate.namespace).length === 0
+      if (
+        known &&
+        (!pods.some(({ revision }) => revision === hold.revision) || pods.every(({ revision }) => revision === hold.revision))
+      ) {
         this.#end(gate, workloadUid)
         continue
       }

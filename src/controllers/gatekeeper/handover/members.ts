@@ -14,6 +14,8 @@ export interface MembersOptions {
   readonly pods: () => Iterable<PodSnapshot>
   /** UID of the workload that the owner chain of the pod ends in, as far as it is known. */
   readonly workloadOf: (pod: PodSnapshot) => string
+  /** Whether that is where the chain ends. */
+  readonly settled: (pod: PodSnapshot) => boolean
   readonly now: () => Micros
   /** So long after its deadline the end of a pod is waited for. */
   readonly overdueSlack: Micros
@@ -69,6 +71,15 @@ export class Members {
       if (facts.namespace === namespace && workloadOf(snapshot) === workloadUid) found.push(facts)
     }
     return found
+  }
+
+  /** Of each owner of which it is not known what it belongs to, one pod. */
+  unsettled(namespace: string): PodSnapshot[] {
+    const found = new Map<string, PodSnapshot>()
+    for (const { snapshot, facts } of this.#pods.values())
+      if (facts.namespace === namespace && facts.owner !== undefined && !this.#options.settled(snapshot))
+        found.set(facts.owner.uid, snapshot)
+    return [...found.values()]
   }
 
   #set(pod: PodSnapshot, gone: boolean): void {

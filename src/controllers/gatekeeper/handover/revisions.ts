@@ -38,7 +38,10 @@ export class Revisions {
     const ranks = new Map<string, number>()
     let pending = false
     let problem: string | undefined
-    for (const [revision, members] of Map.groupBy(pods, (pod) => pod.revision)) {
+    const revisions = Map.groupBy(pods, (pod) => pod.revision)
+    // Nothing to put in order: a workload that is not rolling out costs no request, however often it is scaled.
+    if (revisions.size < 2) return { ranks }
+    for (const [revision, members] of revisions) {
       const key = `${workloadUid}/${revision}`
       const known = this.#known.get(key)
       if (known !== undefined && members.every(({ uid }) => known.pods.has(uid))) {

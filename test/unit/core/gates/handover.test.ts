@@ -177,6 +177,23 @@ describe('a pod of a new revision', () => {
   })
 })
 
+it('of three revisions the middle one passes, as the oldest does, and the newest alone is held', () => {
+  const pods = [pod('o1', 'old'), pod('m1', 'middle'), pod('n1', 'new')]
+  const revisions = new Map([
+    ['old', 1],
+    ['middle', 2],
+    ['new', 3],
+  ])
+  const facts = { pods, revisions, ended: [killed('x')] }
+  expect(asked({ facts, uid: 'o1', revision: 'old' }).result.reason).toBe('NotOfTheNewest')
+  expect(asked({ facts, uid: 'm1', revision: 'middle' }).result.reason).toBe('NotOfTheNewest')
+  expect(asked({ facts }).result.reason).toBe('RolloutHeld')
+  // Those of the newest are all on their way out: the middle one is what comes.
+  const terminating = { deadline: NOW + 5 * SECOND }
+  const leaving = { ...facts, pods: [pod('o1', 'old'), pod('m1', 'middle'), pod('n1', 'new', { terminating })] }
+  expect(asked({ facts: leaving, uid: 'm1', revision: 'middle' }).result.reason).toBe('RolloutHeld')
+})
+
 describe('what passes', () => {
   const revision = fc.constantFrom('a', 'b', 'c')
   const pods = fc.uniqueArray(
@@ -194,7 +211,7 @@ describe('what passes', () => {
   const ended = fc.uniqueArray(
     fc.record({
       uid: fc.constantFrom('e1', 'e2', 'e3', 'e4'),
-      outcome: fc.constantFrom(...OUTCOMES),
+      outcome: fc.oneof(fc.constant('ForcedKill' as const), fc.constantFrom(...OUTCOMES)),
       finishedAt: fc.integer({ min: -1200, max: 0 }).map((s) => NOW + s * SECOND),
     }),
     { selector: ({ uid }) => uid },
