@@ -40,6 +40,7 @@ function table(verdicts: readonly Verdict[], { now, width, namespaces }: PlanOpt
     [5, 12],
     [1, 16],
     [5, 0],
+    [2, 0],
     [1, 1],
   ] as const) {
     const over = widths.reduce((sum, columns) => sum + (columns === 0 ? 0 : columns + 2), -2) - width
@@ -87,7 +88,7 @@ function told({ name, candidates, toDelete, kept, problem }: RuleReport, width: 
   const stays = kept.map(({ reason, count }) => `${count} ${reason}`)
   const text = `${clean(name)}: ${candidates} candidate${candidates === 1 ? '' : 's'}, ${toDelete} to delete`
   const whole = `${text}${stays.length === 0 ? '' : `; stay: ${stays.join(', ')}`}.`
-  const wrong = problem === undefined ? [] : paragraph(`  cannot be used: ${clean(problem)}`, width, 2, 'warning')
+  const wrong = problem === undefined ? [] : paragraph(`cannot be used: ${clean(problem)}`, width, 2, 'warning')
   return [...paragraph(whole, width, 2), ...wrong]
 }
 
