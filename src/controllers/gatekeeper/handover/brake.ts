@@ -64,9 +64,12 @@ export class HandoverBrake implements Brake {
   readonly #asked = new Map<string, Set<string>>()
   /** UIDs of owners that could not be read. */
   readonly #unread = new Set<string>()
+  /** By then the recorder has told how those ended that went while nobody led: of their pods and records nothing need be left to see. */
+  readonly #caughtUpAt: Micros
 
   constructor(options: HandoverBrakeOptions) {
     this.#options = options
+    this.#caughtUpAt = options.serverNow() + SLACK
     const again = (workloadUid: string) => this.#lookAgain(workloadUid)
     this.#members = new Members({
       pods: options.pods,
@@ -155,6 +158,12 @@ export class HandoverBrake implements Brake {
       if (found === undefined) return result
       ;({ result, hold } = answer(found.value))
     }
+    // It stays in, once it is let in. A hold that stands ends only then, too.
+    if (result.reason === 'HandoverAllowed' && now < this.#caughtUpAt)
+      return {
+        ...pending('how pods ended while no controller was at work is being found out', now),
+        recheckAt: this.#caughtUpAt,
+      }
     this.#keep(gate, workload, before, hold, pod.uid, result)
     return result
   }

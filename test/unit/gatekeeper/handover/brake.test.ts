@@ -5,6 +5,7 @@ import { WorkloadResolver } from '../../../../src/controllers/recorder/workloads
 import type { PodSnapshot } from '../../../../src/core/evidence.ts'
 import { decide } from '../../../../src/core/gates/decide.ts'
 import type { GatePod } from '../../../../src/core/gates/types.ts'
+import { SECOND } from '../../../../src/core/time.ts'
 import type { StoredPodTermination } from '../../../../src/kube/apply.ts'
 import { createClock } from '../../../../src/kube/clock.ts'
 import { KubeError } from '../../../../src/kube/errors.ts'
@@ -187,5 +188,102 @@ test('right after a start no pod is let in, and no hold ends, before all owners 
   await answer('web-old')
   await expect.poll(() => result().reason).toBe('RolloutHeld')
   expect(brake.holds(holding)).toMatchObject([{ revision: 'new', since: at(-60) }])
+  await brake.stop()
+})
+
+test('a new leader lets nobody in before it knows how those ended that went while nobody led', async () => {
+  const http: KubeHttp = {
+    request: async ({ path }) => {
+      const name = path.split('/').at(-1) ?? ''
+      const metadata = {
+        uid: `${name}-uid`,
+        annotations: { 'deployment.kubernetes.io/revision': name === 'web-new' ? '2' : '1' },
+        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'deploy-1', controller: true }],
+      }
+      return {
+        status: 200,
+        headers: new Map(),
+        body: new Uint8Array(),
+        sentAt: NOW,
+        receivedAt: NOW,
+        json: <T>() => ({ metadata }) as T, // whoever asks for a ReplicaSet's metadata names their type
+        warnings: [],
+      }
+    },
+    stream: async ({ path }) => {
+      throw new KubeError('Forbidden', `WATCH ${path}: forbidden`)
+    },
+    onResponse: () => () => {},
+    close: async () => {},
+  }
+  const ownerOf = (revision: string) => ({
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    name: `web-${revision}`,
+    uid: `web-${revision}-uid`,
+  })
+  const snapshot = (uid: string, revision: string): PodSnapshot => {
+    const { labels: _, ...gatePart } = aPod()
+    return {
+      uid,
+      namespace: 'shop',
+      name: `web-${uid}`,
+      resourceVersion: '1',
+      finalizers: [],
+      owner: ownerOf(revision),
+      restartPolicy: 'Always',
+      graceSeconds: 30,
+      volumeCount: 0,
+      containers: [],
+      phase: 'Running',
+      conditions: [],
+      statuses: [],
+      gate: { ...gatePart, labels: { app: 'web', 'pod-template-hash': revision } },
+    }
+  }
+  const asking = aPod({
+    uid: 'n1',
+    owner: ownerOf('new'),
+    labels: { app: 'web', 'pod-template-hash': 'new' },
+    containersReady: true,
+  })
+  /** All that can be read has been read, and nothing of it tells of the old pod that was killed in between. */
+  const settled = async () => {
+    const told: string[] = []
+    const brake = new HandoverBrake({
+      http,
+      clock: createClock(),
+      log,
+      serverNow: () => NOW,
+      pods: () => [snapshot('o1', 'old'), snapshot('n1', 'new')],
+      workloads: new WorkloadResolver({ http, log }),
+      records: { list: async function* () {} },
+      events: undefined,
+      changed: { pod: (uid) => told.push(uid), gate: () => {} },
+    })
+    const result = (now = NOW) => brake.result(gate, check, asking, now)
+    await expect.poll(() => result(NOW + 3600 * SECOND).reason).toBe('HandoverAllowed')
+    return { brake, result, told }
+  }
+
+  const quiet = await settled()
+  const first = quiet.result()
+  expect(first).toMatchObject({ state: 'Unknown', pending: true })
+  // By itself it is looked at again when that time is over, and let in.
+  expect(quiet.result(first.recheckAt)).toMatchObject({ state: 'Pass', reason: 'HandoverAllowed' })
+  expect((first.recheckAt ?? 0) - NOW).toBeLessThan(10 * SECOND)
+  await quiet.brake.stop()
+
+  const { brake, result, told } = await settled()
+  expect(result(NOW + SECOND)).toMatchObject({ pending: true })
+  told.length = 0
+  brake.onVerdict({
+    state: 'Complete',
+    outcome: 'ForcedKill',
+    finishedAt: at(-5),
+    pod: { namespace: 'shop', name: 'web-o0', uid: 'o0', workload: { kind: 'Deployment', name: 'web', uid: 'deploy-1' } },
+  })
+  expect(told).toContain('n1')
+  expect(result(NOW + 2 * SECOND)).toMatchObject({ state: 'Fail', reason: 'RolloutHeld' })
   await brake.stop()
 })
