@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. command: `gracewatch` as a process. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
+ * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: `gracewatch` as a process. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
  * e2e: a real node.
  */
 export default defineConfig({
@@ -14,8 +14,18 @@ export default defineConfig({
           // Cheaper to start than a process for each file.
           pool: 'threads',
           include: ['test/unit/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts'],
           setupFiles: ['test/setup.ts'],
           testTimeout: 10_000,
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          pool: 'threads',
+          include: ['test/unit/**/*.long.test.ts'],
+          setupFiles: ['test/setup.ts'],
+          testTimeout: 20_000,
         },
       },
       { test: { name: 'command', include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
