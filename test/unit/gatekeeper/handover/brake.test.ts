@@ -50,10 +50,6 @@ test('a pod that was let in is written once: what was said of it stays', async (
 })
 
 test('a pod that was let in is not held when another check has taken it out and lets it in again', async () => {
-  const stored = {
-    ...killed,
-    metadata: { namespace: 'shop', name: 'web-o0.1', uid: 'r', resourceVersion: '1', creationTimestamp: at(-30) },
-  }
   const { brake } = brakeOn(known, { records: recordsOf([killedRecord]) })
   const of = (uid: string, part: Partial<GatePod> = {}) => brake.result(gate, check, { ...newPod, uid, ...part }, NOW)
   expect(of('n1', { conditions: [condition('True')] }).state).toBe('Pass')
