@@ -118,7 +118,7 @@ for (const { suite, passed, failed, seconds } of results) {
   )
 }
 for (const { suite, failures } of results) {
-  for (const failure of failures) console.log(`\nFAILED ${suite}: ${failure.slice(0, 500)}`)
+  for (const failure of failures) console.log(`\nFAILED ${suite}: ${failure.slice(0, 2000)}`)
 }
 const passed = results.reduce((sum, result) => sum + result.passed, 0)
 const failed = results.reduce((sum, result) => sum + result.failed, 0)
