@@ -3,6 +3,9 @@
  * are small functions, not schemas of a library: the agent, which has to be small, reads its settings by them too.
  */
 
+import { parseDuration } from './core/duration.ts'
+import { MILLISECOND } from './core/time.ts'
+
 const MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000
 
 /** What a text means, or what to write in its place. */
@@ -43,16 +46,14 @@ const matching = (pattern: RegExp, problem: string): Kind<string> => ({
   parse: (text) => (pattern.test(text) ? { value: text } : { problem }),
 })
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-
 /** A duration as Kubernetes writes it (`90s`, `1h`, `1h30m`, `1.5h`) -> milliseconds, whole. */
 export const duration = (minimum: string, minimumMs: number): Kind<number> => ({
   parse(text) {
     if (/^\d+(\.\d+)?d$/.test(text))
       return { problem: `days are no unit here: write ${Math.ceil(Number.parseFloat(text) * 24)}h` }
-    if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return { problem: 'write a duration as 90s, 1h or 1h30m' }
-    let sum = 0
-    for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) sum += Number(count) * (UNIT_MS[unit ?? ''] ?? 0)
+    const micros = parseDuration(text)
+    if (micros === undefined) return { problem: 'write a duration as 90s, 1h or 1h30m' }
+    const sum = micros / MILLISECOND
     if (sum < minimumMs) return { problem: `too short: write ${minimum} or more` }
     if (sum > MAX_DURATION_MS) return { problem: 'too long: write 87600h (ten years) or less' }
     return { value: Math.round(sum) }

@@ -1,13 +1,13 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, command, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
+ * The suites and what they need: unit, long, command, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
-const SUITES = ['check', 'unit', 'command', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
+const SUITES = ['check', 'unit', 'long', 'command', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
 interface Counts {
   passed: number
@@ -118,7 +118,7 @@ for (const { suite, passed, failed, seconds } of results) {
   )
 }
 for (const { suite, failures } of results) {
-  for (const failure of failures) console.log(`\nFAILED ${suite}: ${failure.slice(0, 500)}`)
+  for (const failure of failures) console.log(`\nFAILED ${suite}: ${failure.slice(0, 2000)}`)
 }
 const passed = results.reduce((sum, result) => sum + result.passed, 0)
 const failed = results.reduce((sum, result) => sum + result.failed, 0)

@@ -51,7 +51,13 @@ interface GoneSender {
   readonly sender: Sender
   readonly container: ContainerEntry
   readonly mono: Micros
-  readonly goneBy: Micros
+  /** How many processes had been started by then. */
+  readonly started: number | undefined
+}
+
+interface ThreadEnd {
+  readonly line: ThreadExitLine
+  readonly started: number | undefined
 }
 
 const MAX_FACTS = 512
@@ -74,8 +80,6 @@ const RUNTIME_PARENT = /^(containerd-shim|conmon|crio)/
 const RUNTIME_DAEMON = /^crio/
 /** From the signal that a command of the runtime sends to its own end. */
 const COMMAND_TAKES: Micros = 1_000_000
-/** From when the kernel hides the cgroup of a process that is ending to when its parent is told. */
-const ENDING_TAKES: Micros = 100_000
 
 /** si_code of SIGCHLD; undefined where the process was only stopped or went on. */
 const endOf = (code: number) => (['Exited', 'Killed', 'Dumped'] as const)[code - 1]
@@ -86,7 +90,7 @@ export class Collector {
   /** Senders that were gone before they could be looked at, and by when: their ends may tell. */
   #senders: GoneSender[] = []
   /** Of the last threads of the runtime's commands, by their ids. */
-  readonly #threadEnds = new Map<number, ThreadExitLine>()
+  readonly #threadEnds = new Map<number, ThreadEnd>()
   /** Ends that were told to a shim of something that nobody knew, by the shim. */
   readonly #ends = new Map<number, SignalLine[]>()
   /** Dead, and nothing told of it yet. */
@@ -307,7 +311,7 @@ export class Collector {
     }
     // Anew, so that it is the youngest.
     this.#threadEnds.delete(line.pid)
-    this.#threadEnds.set(line.pid, line)
+    this.#threadEnds.set(line.pid, { line, started: this.#options.processes.started() })
     if (this.#threadEnds.size <= MAX_THREAD_ENDS) return
     for (const oldest of this.#threadEnds.keys()) {
       this.#threadEnds.delete(oldest)
@@ -315,10 +319,13 @@ export class Collector {
     }
   }
 
-  /** The parent is told by the last thread, right after that has ended. */
-  #nameAtEnd({ sender, mono }: SignalLine): string | undefined {
+  /**
+   * The parent is told by the last thread, after that has ended. On a busy node a process waits longer for its turn between the two than
+   * any bound in time would have it: what the id says is right for as long as it cannot have been given anew.
+   */
+  #nameAtEnd({ sender }: SignalLine): string | undefined {
     const end = this.#threadEnds.get(sender.pid)
-    return end !== undefined && mono - end.mono < ENDING_TAKES ? end.comm : undefined
+    return end === undefined || this.#options.processes.mayBeAnew(end.started) ? undefined : end.line.comm
   }
 
   /** The container that a process of this id can signal no other than: that of its PID namespace. */
@@ -331,26 +338,28 @@ export class Collector {
   /** A program that sent a signal has ended, and its parent was told: it was where its parent is. */
   #senderEnded(line: SignalLine, parent: number): void {
     const { processes } = this.#options
-    const isIt = ({ sender, mono, goneBy }: GoneSender) =>
-      sender.pid === line.sender.pid && line.mono >= mono && line.mono <= goneBy + ENDING_TAKES
+    const isIt = ({ sender, mono, started }: GoneSender) =>
+      sender.pid === line.sender.pid && line.mono >= mono && !processes.mayBeAnew(started)
     const mine = this.#senders.filter(isIt)
     if (mine.length === 0) return
     this.#senders = this.#senders.filter((gone) => !isIt(gone))
     for (const { sender, container } of mine) {
-      sender.origin = this.#originByParent(line, parent, container)
+      sender.origin = this.#originByParent(line, parent, container, sender.comm)
       // What a process of the container has started stands below.
       if (sender.origin === 'Container' && !processes.isShim(parent)) sender.part = 'Below'
       this.#changed(container)
     }
   }
 
-  #originByParent(line: SignalLine, parent: number, container: ContainerEntry): Sender['origin'] {
+  #originByParent(line: SignalLine, parent: number, container: ContainerEntry, comm: string | undefined): Sender['origin'] {
     const { processes } = this.#options
     const found = processes.find(parent)
     if (typeof found === 'object') return originOf(found.container, container)
     const name = this.#nameAtEnd(line)
     if (name !== undefined && isRuntimeCommand(name)) return 'Runtime'
     if (processes.isShim(parent)) {
+      // By its name alone it may be the shim's command, whose end was not seen, or a program of a container.
+      if ([name, comm, line.sender.comm].some((it) => it !== undefined && isRuntimeCommand(it))) return 'Unknown'
       // A child of a shim is in a container of its pod: in this one, if it could name its process by an id of its namespace.
       const pod = processes.podOfShim(parent)
       if (pod === container.podUid) return processes.ownsNamespace(container) ? 'Container' : 'Unknown'
@@ -371,7 +380,7 @@ export class Collector {
     const ended = this.#nameAtEnd(line)
     this.#senders = this.#senders.filter(({ sender, container, mono: sent }) => {
       if (line.mono - sent > COMMAND_TAKES) return false
-      const end = this.#threadEnds.get(sender.pid)
+      const end = this.#threadEnds.get(sender.pid)?.line
       const isIt = end !== undefined && end.mono >= sent && end.comm === ended && isRuntimeCommand(end.comm)
       if (!isIt || (container.shim !== shim && !daemon) || (ended !== 'runc' && sender.pid !== line.sender.pid)) return true
       sender.origin = 'Runtime'
@@ -409,7 +418,7 @@ export class Collector {
     }
     const sender: Sender = { pid, ...named, origin: 'Unknown' }
     if (this.#senders.length >= MAX_SENDERS) this.#senders.shift()
-    this.#senders.push({ sender, container, mono: line.mono, goneBy: this.#options.mono() })
+    this.#senders.push({ sender, container, mono: line.mono, started: this.#options.processes.started() })
     return sender
   }
 

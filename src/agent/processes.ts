@@ -182,7 +182,7 @@ export class Processes {
 
   /** Processes that shims wait for, that have ended and whose end is not known yet. */
   dead(): Known[] {
-    if (this.#round() > CHECK_ROUND) this.#check()
+    if (this.#round(this.#checkedAt) > CHECK_ROUND) this.#check()
     const now = this.#mono()
     const gone: Known[] = []
     for (const known of this.#known.values()) {
@@ -259,17 +259,27 @@ export class Processes {
     return 'Another'
   }
 
+  /** How many processes and threads have been started on the node, as of a moment ago; undefined where that cannot be read. */
+  started(): number | undefined {
+    const now = this.#mono()
+    if (now - this.#started.at > ASK_STARTED) this.#started = { at: now, count: this.#proc.started() }
+    return this.#started.count
+  }
+
+  /** Whether the id of a short-lived process can have been given to another since so many had been started. */
+  mayBeAnew(since: number | undefined): boolean {
+    return this.#round(since) > CIRCLE
+  }
+
   /** Whether an id can have been given anew since all that is known was last found to be there. */
   #hasGoneRound(): boolean {
-    return this.#round() > CIRCLE
+    return this.mayBeAnew(this.#checkedAt)
   }
 
   /** How much of the circle of ids has been given since. */
-  #round(): number {
-    const now = this.#mono()
-    if (now - this.#started.at > ASK_STARTED) this.#started = { at: now, count: this.#proc.started() }
-    const { count } = this.#started
-    return count === undefined || this.#checkedAt === undefined ? 1 : (count - this.#checkedAt) / this.#pidMax
+  #round(since: number | undefined): number {
+    const count = this.started()
+    return count === undefined || since === undefined ? 1 : (count - since) / this.#pidMax
   }
 
   /** Forgets processes below and threads that are gone. */

@@ -10,6 +10,7 @@ import { RESOURCES } from '../../src/api/crd.ts'
 import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
 import { begunByTheAgent, forcedKill, mark } from '../unit/render/records.ts'
+import { answersOf } from './answers.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const file = join(root, 'crds/podterminations.gracewatch.dev.yaml')
@@ -27,21 +28,7 @@ interface Definition {
 let cluster: Cluster
 let attached = true
 
-const kubectl = (args: readonly string[], input?: unknown) =>
-  cluster.tryKubectl(args, input === undefined ? {} : { input: JSON.stringify(input) })
-
-/** kubectl's standard error of a call that has to fail. */
-async function refusal(args: readonly string[], input?: unknown): Promise<string> {
-  const { code, stderr } = await kubectl(args, input)
-  expect(code, 'the call was accepted').not.toBe(0)
-  return stderr
-}
-
-async function accepted(args: readonly string[], input?: unknown): Promise<string> {
-  const { code, stdout, stderr } = await kubectl(args, input)
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  return stdout
-}
+const { kubectl, refusal, accepted } = answersOf(() => cluster)
 
 const object = (name: string, record: object) => ({
   apiVersion: `${group}/v1alpha1`,

@@ -1,57 +1,13 @@
 /** The manifests on a real API server, under other names: accepted without a warning, and what they allow and do not allow. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { root, useApiServer } from './connect.ts'
+import { describe, expect, it } from 'vitest'
+import { useOverlay } from './overlay.ts'
 
-const bed = useApiServer('manifests')
-const overlay = mkdtempSync(join(tmpdir(), 'gracewatch-manifests-'))
-const prefix = `gw${bed.suffix}-`
-let stderr = ''
-const CRDS = ['podterminations.gracewatch.dev', 'podreadinessgates.gracewatch.dev']
-const broughtCrds: string[] = []
-
-beforeAll(async () => {
-  // A right is asked for by the resource's name, which the API server has to know.
-  for (const crd of CRDS) {
-    if ((await bed.cluster.tryKubectl(['get', 'crd', crd])).code === 0) continue
-    broughtCrds.push(crd)
-    await bed.kubectl('apply', '--server-side', '-f', join(root, 'crds', `${crd}.yaml`))
-  }
-  const remove = { $patch: 'delete', apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
-  const kustomization = {
-    resources: [relative(overlay, join(root, 'deploy/manifests'))],
-    namespace: bed.namespace,
-    namePrefix: prefix,
-    replicas: [{ name: 'gracewatch-controller', count: 0 }],
-    // What is installed on a shared cluster stays as it is.
-    patches: CRDS.map((name) => ({ patch: JSON.stringify({ ...remove, metadata: { name } }) })),
-  }
-  writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
-  const result = await bed.cluster.tryKubectl(['apply', '--server-side', '--validate=strict', '-k', overlay])
-  expect(result.code, result.stderr).toBe(0)
-  stderr = result.stderr
-})
-afterAll(async () => {
-  await bed.cluster.tryKubectl(['delete', '-k', overlay, '--wait=false', '--ignore-not-found'])
-  for (const crd of broughtCrds) await bed.cluster.tryKubectl(['delete', 'crd', crd, '--ignore-not-found'])
-  rmSync(overlay, { recursive: true })
-})
-
-/** kubectl takes `pods/status` for a pod of that name. */
-const SUBRESOURCE = /^(pods)\/(\w+)$/
-
-const can = async (who: string, verb: string, what: string, namespace = bed.namespace) => {
-  const [, resource = what, subresource] = SUBRESOURCE.exec(what) ?? []
-  const sub = subresource === undefined ? [] : [`--subresource=${subresource}`]
-  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, ...sub, `--as=${who}`, '-n', namespace])
-  return stdout.trim() === 'yes'
-}
+const overlay = useOverlay('deploy/manifests', 'manifests')
+const { bed, prefix, can, controller } = overlay
 
 describe('the manifests', () => {
   it('are accepted without a warning, in a namespace that enforces PodSecurity restricted', async () => {
-    expect(stderr).toBe('')
+    expect(overlay.warnings).toBe('')
     const enforced = await bed.kubectl('get', 'namespace', bed.namespace, '-o', 'jsonpath={.metadata.labels}')
     expect(enforced).toContain('"pod-security.kubernetes.io/enforce":"restricted"')
   })
@@ -81,8 +37,6 @@ describe('the manifests', () => {
 })
 
 describe('the controller', () => {
-  const controller = () => `system:serviceaccount:${bed.namespace}:${prefix}gracewatch-controller`
-
   it.each([
     'get pods',
     'list pods',

@@ -6,7 +6,7 @@ import type { Cluster } from '../cluster/index.ts'
 import { Agent } from './agent.ts'
 import { Api, type Raw } from './api.ts'
 import { Controller, SYSTEM } from './controller.ts'
-import { FOLDER_PREFIX, OWNER_LABEL, removeLeftovers } from './leftovers.ts'
+import { createNamespace, FOLDER_PREFIX, removeLeftovers } from './leftovers.ts'
 import type { Images } from './manifests.ts'
 import { Observations } from './observations.ts'
 import { importStopSignalImage } from './stop-signal-image.ts'
@@ -139,18 +139,7 @@ export class World {
   }
 
   async createNamespace(name: string): Promise<void> {
-    await this.api.create('/api/v1/namespaces', {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: { name, labels: { [OWNER_LABEL]: String(process.pid) } },
-    })
-    this.#namespaces.push(name)
-    // Pods are refused until the namespace has its default service account.
-    for (let tries = 0; tries < 100; tries += 1) {
-      if (await this.api.find(`/api/v1/namespaces/${name}/serviceaccounts/default`)) return
-      await new Promise((done) => setTimeout(done, 50))
-    }
-    throw new Error(`namespace ${name} got no default service account in 5 s: is kube-controller-manager running?`)
+    await createNamespace(this.api, name, () => this.#namespaces.push(name))
   }
 
   /** What the test's program in this container has said so far. */

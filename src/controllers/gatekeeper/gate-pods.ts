@@ -79,8 +79,7 @@ export class GatePods {
 }
 
 function toGatePod(pod: PodSnapshot): GatePod {
-  const { uid, namespace, name, resourceVersion, phase, generation, creationTimestamp } = pod
-  const { deletionTimestamp, deletionGracePeriodSeconds, owner } = pod
+  const { uid, namespace, name, resourceVersion, phase, generation, deletionTimestamp, owner } = pod
   return {
     ...(pod.gate ?? EMPTY),
     uid,
@@ -89,9 +88,7 @@ function toGatePod(pod: PodSnapshot): GatePod {
     resourceVersion,
     phase,
     ...(generation === undefined ? {} : { generation }),
-    ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-    ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
     ...(owner === undefined ? {} : { owner }),
     incarnation: incarnationOf(pod),
   }

@@ -2,7 +2,7 @@
  * After a change of leader or a restart: what happened while nobody watched is recorded from what is left of it. Nothing older than
  * the high-water mark comes back, and without one (a first installation) there is nothing to catch up with.
  */
-import { podTerminationSchema } from '../../api/pod-termination.ts'
+import { type PodTermination, podTerminationSchema } from '../../api/pod-termination.ts'
 import type { PodSnapshot } from '../../core/evidence.ts'
 import { type RecordObject, recordName, recordObject } from '../../core/record-object.ts'
 import { closeUnseen } from '../../core/termination/close-unseen.ts'
@@ -23,6 +23,8 @@ export interface CatchUpOptions {
   readonly pods: { get(uid: string): PodSnapshot | undefined; values(): Iterable<PodSnapshot> }
   /** How far back at most, in microseconds. */
   readonly reach: Micros
+  /** Of each record that another run had begun and that is completed here; see RecorderOptions.onVerdict. */
+  readonly onVerdict: (record: PodTermination) => void
 }
 
 /** When a pod that nobody deleted came to its end, by its own status. */
@@ -86,8 +88,10 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
       continue
     }
     const result = await records.apply(object)
-    if (result.result === 'Written') count++
-    else
+    if (result.result === 'Written') {
+      count++
+      options.onVerdict(object)
+    } else
       log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}`, error: result.message }, 'record not completed')
   }
   return count

@@ -1,5 +1,6 @@
 /** The recorder as a part of the program: its watches, its leadership, and what the leader does from time to time. */
 import { GROUP, VERSION } from '../../api/group.ts'
+import type { PodTermination } from '../../api/pod-termination.ts'
 import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
 
 import { formatTime, MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
@@ -154,9 +155,7 @@ export class RecorderController implements Controller {
       workloads: this.workloads,
       warnings: this.#warnings,
       slice: (uid) => this.slices.get(uid),
-      onVerdict: (record) => {
-        for (const observer of this.#observers) observer.onVerdict(record)
-      },
+      onVerdict: (record) => this.#tellVerdict(record),
     })
     const recorder = this.#recorder
     this.events = EVENT_REASONS.map((reason) =>
@@ -267,6 +266,10 @@ export class RecorderController implements Controller {
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })
   }
 
+  #tellVerdict(record: PodTermination): void {
+    for (const observer of this.#observers) observer.onVerdict(record)
+  }
+
   #leading(): boolean {
     return !this.#stopping && this.elector.isLeader()
   }
@@ -291,6 +294,7 @@ export class RecorderController implements Controller {
             namespace: settings.namespace,
             pods: this.pods,
             reach: settings.catchUpMs * MILLISECOND,
+            onVerdict: (record) => this.#tellVerdict(record),
           },
           this.#watchedFrom,
           mark,

@@ -113,18 +113,21 @@ export function handover(input: HandoverInput): Handover {
     const until = holdUntil(next, bad, rules)
     return { result: answer('Fail', 'RolloutHeld', holdMessage(input, bad, until), until), hold: next }
   }
-  const waiting = rules.waitForVerdict
-    ? old.filter(({ terminating }) => terminating !== undefined && now < terminating.deadline + input.overdueSlack)
+  const ending = rules.waitForVerdict
+    ? old.flatMap(({ name, terminating }) => (terminating ? [{ name, ...terminating }] : []))
     : []
-  const latest = waiting.map(({ terminating }) => (terminating?.deadline ?? 0) + input.overdueSlack)
-  if (latest.length > 0) {
-    const names = waiting.map(({ name }) => name).toSorted()
+  const waits = ending
+    .map(({ name, since, deadline }) => ({ name, until: Math.min(deadline + input.overdueSlack, since + rules.maxHold) }))
+    .filter(({ until }) => now < until)
+  if (waits.length > 0) {
+    const names = waits.map(({ name }) => name).toSorted()
+    const until = waits.map((wait) => wait.until)
     return {
       result: answer(
         'Fail',
         'WaitingForVerdict',
-        `${list(names)} of an older revision ${names.length === 1 ? 'is' : 'are'} terminating: how that ends is known by ${moment(Math.max(...latest))} at the latest`,
-        earliest(latest),
+        `${list(names)} of an older revision ${names.length === 1 ? 'is' : 'are'} terminating: it is waited for how that ends, until ${moment(Math.max(...until))} at the latest`,
+        earliest(until),
       ),
       hold: undefined,
     }
@@ -132,14 +135,14 @@ export function handover(input: HandoverInput): Handover {
   // A Deployment makes its first new pods before it takes an old one down, and what is let in stays in: one that is let in before it can
   // serve would be let in without any old pod having ended. Nothing is written for that: who has no condition is kept out as well.
   if (!containersReady) {
-    const waits = answer('Fail', 'ContainersNotReady', 'it is decided once the containers of the pod are ready')
-    return { result: current === undefined ? { ...waits, pending: true } : waits, hold: undefined }
+    const early = answer('Fail', 'ContainersNotReady', 'it is decided once the containers of the pod are ready')
+    return { result: current === undefined ? { ...early, pending: true } : early, hold: undefined }
   }
   const window = span(rules.window)
   const ended =
     bad.length === 0
       ? `no pod of ${of(facts.workload)} ended in ${rules.outcomes.join(', ')} within ${window}`
-      : `${bad.length} of the pods of ${of(facts.workload)} ended in ${rules.outcomes.join(', ')} within ${window}, which is not more than ${rules.maxForcedKills}`
+      : `${bad.length} of the pods of ${of(facts.workload)} ended in ${rules.outcomes.join(', ')} within ${window}, which is not more than maxForcedKills (${rules.maxForcedKills})`
   return { result: answer('Pass', 'HandoverAllowed', ended), hold: undefined }
 }
 
@@ -181,7 +184,7 @@ export function holdMessage(
   const last = bad.at(-1)
   const latest = last === undefined ? '' : ` (the last: ${last.name}, ${last.outcome} at ${moment(last.finishedAt)})`
   return (
-    `${bad.length} of the pods of ${of(workload)} ended in ${rules.outcomes.join(', ')} within ${span(rules.window)}${latest}, more than ${rules.maxForcedKills}: ` +
+    `${bad.length} of the pods of ${of(workload)} ended in ${rules.outcomes.join(', ')} within ${span(rules.window)}${latest}, which is more than maxForcedKills (${rules.maxForcedKills}): ` +
     `pods of revision ${revision} wait until ${moment(until)}. To let them in now: ${releaseCommand(workload, namespace, revision)}`
   )
 }

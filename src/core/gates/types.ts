@@ -1,7 +1,7 @@
 /** What the gatekeeper knows and decides, as plain values. Times are microseconds on the controller's clock unless said otherwise. */
 import type { GateSpec, GateStatus } from '../../api/pod-readiness-gate.ts'
 import type { Outcome } from '../../api/pod-termination.ts'
-import type { OwnerReference, Workload } from '../evidence.ts'
+import type { PodCondition, PodSnapshot, Workload } from '../evidence.ts'
 import type { Micros } from '../time.ts'
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
@@ -22,13 +22,8 @@ export interface Gate {
 }
 
 /** One condition of a pod. */
-export interface Condition {
-  readonly type: string
+export interface Condition extends PodCondition {
   readonly status: ConditionStatus
-  readonly reason?: string
-  readonly message?: string
-  /** RFC 3339, whole seconds. */
-  readonly lastTransitionTime?: string
   readonly observedGeneration?: number
 }
 
@@ -57,17 +52,9 @@ export interface GatePart {
 }
 
 /** A pod as the gates see it. */
-export interface GatePod extends GatePart {
-  readonly uid: string
-  readonly namespace: string
-  readonly name: string
-  readonly resourceVersion: string
-  readonly generation?: number
-  readonly creationTimestamp?: string
-  readonly deletionTimestamp?: string
-  readonly deletionGracePeriodSeconds?: number
-  readonly phase: string
-  readonly owner?: OwnerReference
+export interface GatePod
+  extends GatePart,
+    Pick<PodSnapshot, 'uid' | 'namespace' | 'name' | 'resourceVersion' | 'generation' | 'deletionTimestamp' | 'phase' | 'owner'> {
   /** Changes when a container has restarted: what was found of the pod before is not true of it any more. */
   readonly incarnation: string
 }
@@ -125,8 +112,8 @@ export interface WorkloadPod {
   readonly uid: string
   readonly name: string
   readonly revision: string
-  /** The termination began, and when SIGKILL is due at the latest. The pod stays in the list until its verdict is there. */
-  readonly terminating?: { readonly deadline: Micros }
+  /** Since when it is ending, and when SIGKILL is due at the latest. The pod stays in the list until its verdict is there. */
+  readonly terminating?: { readonly since: Micros; readonly deadline: Micros }
   /** True once its record is Complete. */
   readonly verdict?: true
   /** The phase is Succeeded or Failed: it serves no more. */

@@ -91,13 +91,14 @@ describe('condition', () => {
     })
     expect(wrong.state).toBe('Fail')
     expect(stage.result(gates[1], pod)).toMatchObject({ state: 'Pass' })
+    // Everybody is told.
+    stage.told.pods.all.length = 0
     await claims.say('data', 'True')
+    for (const { uid } of pods) await stage.told.pods.first((told) => told === uid, WITHIN, `${uid} told`)
     expect(await stage.until(gates[0], pod, { state: 'Pass' })).toMatchObject({
       reason: 'ConditionMet',
       message: `${what} has the condition Checked=True`,
     })
-    // Everybody was told.
-    for (const { uid } of pods) await stage.told.pods.first((told) => told === uid, WITHIN, `${uid} told`)
     expect(new Set(stage.told.gates)).toEqual(new Set(['g1', 'g2']))
 
     // A change that is none of the conditions' tells nobody.

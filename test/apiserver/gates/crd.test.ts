@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { RESOURCES } from '../../../src/api/crd.ts'
 import { gateSpecSchema, MAX_HOLDS, type PodReadinessGate, REFUSED_HEADERS } from '../../../src/api/pod-readiness-gate.ts'
+import { answersOf } from '../answers.ts'
 import { createCrd, root, useApiServer } from '../connect.ts'
 
 const bed = useApiServer('gate-crd')
@@ -15,21 +16,7 @@ const resource = `podreadinessgates.${group}`
 beforeAll(() => createCrd(bed, group, undefined, 'podreadinessgates'))
 afterAll(() => bed.cluster.tryKubectl(['delete', 'crd', resource, '--wait=false']))
 
-const kubectl = (args: readonly string[], input?: unknown) =>
-  bed.cluster.tryKubectl(args, input === undefined ? {} : { input: JSON.stringify(input) })
-
-/** kubectl's standard error of a call that has to fail. */
-async function refusal(args: readonly string[], input?: unknown): Promise<string> {
-  const { code, stderr } = await kubectl(args, input)
-  expect(code, 'the call was accepted').not.toBe(0)
-  return stderr
-}
-
-async function accepted(args: readonly string[], input?: unknown): Promise<string> {
-  const { code, stdout, stderr } = await kubectl(args, input)
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  return stdout
-}
+const { refusal, accepted } = answersOf(() => bed.cluster)
 
 const annotation = { annotation: { key: 'example.com/ok', value: 'yes' } }
 const MINIMAL = { selector: {}, conditionType: 'example.com/registered', checks: [annotation] }

@@ -1,61 +1,19 @@
 /** deploy/gates/controller on a real API server, under other names: what it adds to deploy/manifests, and what it does not allow. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { established, root, useApiServer } from '../connect.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { useOverlay } from '../overlay.ts'
 
-const bed = useApiServer('gate-manifests')
-const overlay = mkdtempSync(join(tmpdir(), 'gracewatch-gate-manifests-'))
-const prefix = `gw${bed.suffix}-`
-const CRDS = ['podterminations.gracewatch.dev', 'podreadinessgates.gracewatch.dev']
-const broughtCrds: string[] = []
+const overlay = useOverlay('deploy/gates/controller', 'gate-manifests')
+const { bed, prefix, can, controller } = overlay
 const extended = `gw${bed.suffix}-gate-targets-deployments`
-let stderr = ''
+afterAll(() => bed.cluster.tryKubectl(['delete', 'clusterrole', extended, '--ignore-not-found']))
 
-beforeAll(async () => {
-  for (const crd of CRDS) {
-    if ((await bed.cluster.tryKubectl(['get', 'crd', crd])).code === 0) continue
-    broughtCrds.push(crd)
-    await bed.kubectl('apply', '--server-side', '-f', join(root, 'crds', `${crd}.yaml`))
-    await established(bed, crd)
-  }
-  const remove = { $patch: 'delete', apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
-  const kustomization = {
-    resources: [relative(overlay, join(root, 'deploy/gates/controller'))],
-    namespace: bed.namespace,
-    namePrefix: prefix,
-    replicas: [{ name: 'gracewatch-controller', count: 0 }],
-    // What is installed on a shared cluster stays as it is.
-    patches: CRDS.map((name) => ({ patch: JSON.stringify({ ...remove, metadata: { name } }) })),
-  }
-  writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
-  const result = await bed.cluster.tryKubectl(['apply', '--server-side', '--validate=strict', '-k', overlay])
-  expect(result.code, result.stderr).toBe(0)
-  stderr = result.stderr
-})
-afterAll(async () => {
-  await bed.cluster.tryKubectl(['delete', 'clusterrole', extended, '--ignore-not-found'])
-  await bed.cluster.tryKubectl(['delete', '-k', overlay, '--wait=false', '--ignore-not-found'])
-  for (const crd of broughtCrds) await bed.cluster.tryKubectl(['delete', 'crd', crd, '--ignore-not-found'])
-  rmSync(overlay, { recursive: true })
-})
-
-/** `pods/status`: the subresource, which kubectl would take for a pod's name. */
-const can = async (who: string, verb: string, what: string, namespace = bed.namespace) => {
-  const [resource = '', subresource] = what.split('/')
-  const sub = subresource === undefined ? [] : [`--subresource=${subresource}`]
-  const { stdout } = await bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, ...sub, `--as=${who}`, '-n', namespace])
-  return stdout.trim() === 'yes'
-}
-const controller = () => `system:serviceaccount:${bed.namespace}:${prefix}gracewatch-controller`
 const may = (what: string, namespace = 'default') => {
   const [verb = '', resource = ''] = what.split(' ')
   return can(controller(), verb, resource, namespace)
 }
 
 describe('the manifests of the gates', () => {
-  it('are accepted without a warning', () => expect(stderr).toBe(''))
+  it('are accepted without a warning', () => expect(overlay.warnings).toBe(''))
 
   it('switch gates on beside the settings that the controller has anyway', async () => {
     const path = 'jsonpath={.spec.template.spec.containers[0].env[*].name}={.spec.template.spec.containers[0].env[*].value}'

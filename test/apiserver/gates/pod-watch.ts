@@ -1,6 +1,7 @@
 /** The gated condition of every pod of a namespace, as the API server's watch tells it. */
 import type { HttpStream, KubeHttp } from '../../../src/kube/http.ts'
 import { eventually } from '../waiting.ts'
+import { watchLines } from '../watch-lines.ts'
 import { type ConditionObject, type PodObject, TYPE } from './world.ts'
 
 const WAIT_MS = 120_000
@@ -39,18 +40,12 @@ export class PodWatch {
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder()
-    let rest = ''
-    for await (const chunk of this.#stream.chunks) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        const { metadata, status } = (JSON.parse(line) as { object: PodObject }).object // the API's form of a watch
-        const condition = status.conditions?.find(({ type }) => type === TYPE)
-        if (condition === undefined) continue
-        if (this.#conditions.get(metadata.name)?.status !== condition.status) this.#at.set(metadata.name, performance.now())
-        this.#conditions.set(metadata.name, condition)
-      }
+    for await (const { object } of watchLines<PodObject>(this.#stream)) {
+      const { metadata, status } = object
+      const condition = status.conditions?.find(({ type }) => type === TYPE)
+      if (condition === undefined) continue
+      if (this.#conditions.get(metadata.name)?.status !== condition.status) this.#at.set(metadata.name, performance.now())
+      this.#conditions.set(metadata.name, condition)
     }
   }
 }

@@ -3,6 +3,7 @@ import type { StoredPodTermination } from '../../../src/kube/apply.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
 import type { HttpStream, KubeHttp } from '../../../src/kube/http.ts'
 import { Arrivals, eventually } from '../waiting.ts'
+import { watchLines } from '../watch-lines.ts'
 
 interface Version {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
@@ -92,16 +93,7 @@ export class RecordWatch {
   }
 
   async #read(): Promise<void> {
-    const decoder = new TextDecoder()
-    let rest = ''
-    for await (const chunk of this.#stream.chunks) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        const { type, object } = JSON.parse(line) as { type: Version['type'] | 'ERROR'; object: StoredPodTermination } // the API's form of a watch
-        if (type === 'ERROR') throw new Error(`the watch of records failed: ${line}`)
-        this.#versions.add({ type, record: object, at: performance.now() })
-      }
-    }
+    for await (const { type, object } of watchLines<StoredPodTermination>(this.#stream))
+      this.#versions.add({ type, record: object, at: performance.now() })
   }
 }

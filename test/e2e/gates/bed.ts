@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Micros } from '../../../src/core/time.ts'
 import type { Cluster } from '../../cluster/index.ts'
 import { Api, type Call, type Raw } from '../api.ts'
-import { FOLDER_PREFIX, OWNER_LABEL, removeLeftovers } from '../leftovers.ts'
+import { createNamespace, FOLDER_PREFIX, removeLeftovers } from '../leftovers.ts'
 import { Observations } from '../observations.ts'
 import type { Line } from '../watch.ts'
 
@@ -69,15 +69,8 @@ export class Bed {
   /** A namespace of one test's own. */
   async stage(slug: string): Promise<Stage> {
     const namespace = `gw-gate-${slug}-${randomBytes(3).toString('hex')}`
-    const labels = { [OWNER_LABEL]: String(process.pid) }
-    await this.api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } })
-    this.#namespaces.add(namespace)
-    // Pods are refused until the namespace has its default service account.
-    for (let tries = 0; tries < 200; tries += 1) {
-      if (await this.api.find(`/api/v1/namespaces/${namespace}/serviceaccounts/default`)) return new Stage(this, namespace)
-      await new Promise((done) => setTimeout(done, 50))
-    }
-    throw new Error(`namespace ${namespace} got no default service account in 10 s`)
+    await createNamespace(this.api, namespace, () => this.#namespaces.add(namespace))
+    return new Stage(this, namespace)
   }
 
   /** Begins to. */

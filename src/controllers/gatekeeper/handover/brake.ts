@@ -7,9 +7,10 @@ import type { PodTermination } from '../../../api/pod-termination.ts'
 import type { PodSnapshot, Workload } from '../../../core/evidence.ts'
 import { conditionOf } from '../../../core/gates/decide.ts'
 import { HANDED_OVER, handover, rulesOf } from '../../../core/gates/handover.ts'
+import { cut, wholeSeconds } from '../../../core/gates/text.ts'
 import type { CheckResult, Condition, Gate, GatePod, Hold } from '../../../core/gates/types.ts'
 import { overdueSlack } from '../../../core/termination/stuck.ts'
-import { formatTime, type Micros, parseTime, SECOND } from '../../../core/time.ts'
+import { type Micros, parseTime, SECOND } from '../../../core/time.ts'
 import type { RecordClient } from '../../../kube/apply.ts'
 import type { RecorderClock } from '../../../kube/clock.ts'
 import { type EventWriter, eventName } from '../../../kube/events.ts'
@@ -62,11 +63,16 @@ export class HandoverBrake implements Brake {
   readonly #holds = new Map<string, Map<string, Kept>>()
   /** Workload UID -> pods that have asked. */
   readonly #asked = new Map<string, Set<string>>()
+  /** Pod UID -> gates that have let it in: should another check take it out meanwhile, it is not the brake that keeps it out. */
+  readonly #letIn = new Map<string, Set<string>>()
   /** UIDs of owners that could not be read. */
   readonly #unread = new Set<string>()
+  /** By then the recorder has told how those ended that went while nobody led: of their pods and records nothing need be left to see. */
+  readonly #caughtUpAt: Micros
 
   constructor(options: HandoverBrakeOptions) {
     this.#options = options
+    this.#caughtUpAt = options.serverNow() + SLACK
     const again = (workloadUid: string) => this.#lookAgain(workloadUid)
     this.#members = new Members({
       pods: options.pods,
@@ -84,7 +90,8 @@ export class HandoverBrake implements Brake {
     const { workloads } = this.#options
     this.#members.follow(pod.namespace)
     const current = conditionOf(pod, gate.spec.conditionType)
-    if (current?.status === 'True') {
+    if (current?.status === 'True' || this.#letIn.get(pod.uid)?.has(gate.uid) === true) {
+      this.#noteLetIn(pod.uid, gate.uid)
       const before = this.#held(gate).get(workloads.known(pod).uid ?? '')
       // It is not looked at again with each change of the workload, which can have thousands like it.
       this.#unask(workloads.known(pod).uid ?? '', pod.uid)
@@ -117,12 +124,13 @@ export class HandoverBrake implements Brake {
   ): CheckResult {
     const before = this.#held(gate).get(workload.uid)
     this.#note(workload.uid, pod.uid)
-    const ends = this.#ends.of(pod.namespace, workload)
-    const known = 'ended' in ends ? new Set(ends.ended.map(({ uid }) => uid)) : new Set<string>()
-    const pods = this.#members
-      .of(pod.namespace, workload.uid)
-      .map((member) => (known.has(member.uid) ? { ...member, verdict: true as const } : member))
     const revision = revisionOf({ gate: pod, ...pod })
+    const members = this.#members.of(pod.namespace, workload.uid)
+    // Records are read for a rollout alone: where there is one revision, nothing depends on them.
+    const rolls = members.some((member) => member.revision !== revision && member.finished !== true)
+    const ends = rolls ? this.#ends.of(pod.namespace, workload) : { ended: [] }
+    const known = new Set('ended' in ends ? ends.ended.map(({ uid }) => uid) : [])
+    const pods = members.map((member) => (known.has(member.uid) ? { ...member, verdict: true as const } : member))
     const order = this.#revisions.of(workload.uid, pods)
     // Read only where it matters: while a hold is there, or would begin.
     const release = before === undefined || before.released !== undefined ? undefined : this.#releases.of(pod.namespace, workload)
@@ -155,6 +163,12 @@ export class HandoverBrake implements Brake {
       if (found === undefined) return result
       ;({ result, hold } = answer(found.value))
     }
+    // It stays in, once it is let in. A hold that stands ends only then, too.
+    if (result.reason === 'HandoverAllowed' && now < this.#caughtUpAt)
+      return {
+        ...pending('how pods ended while no controller was at work is being found out', now),
+        recheckAt: this.#caughtUpAt,
+      }
     this.#keep(gate, workload, before, hold, pod.uid, result)
     return result
   }
@@ -222,12 +236,12 @@ export class HandoverBrake implements Brake {
           ...(workload.apiVersion === undefined ? {} : { apiVersion: workload.apiVersion }),
         },
         revision,
-        since: seconds(since),
-        ...(until === undefined || released !== undefined ? {} : { until: seconds(until) }),
+        since: wholeSeconds(since),
+        ...(until === undefined || released !== undefined ? {} : { until: wholeSeconds(until) }),
         pods: released === undefined ? waiting.size : 0,
-        ...(message === undefined || released !== undefined ? {} : { message: message.slice(0, MAX_EVENT) }),
+        ...(message === undefined || released !== undefined ? {} : { message: cut(message, MAX_EVENT) }),
         ...(releaseSeen === undefined ? {} : { releaseSeen }),
-        ...(released === undefined ? {} : { releasedAt: seconds(released.at), releasedBy: released.by }),
+        ...(released === undefined ? {} : { releasedAt: wholeSeconds(released.at), releasedBy: released.by }),
       })
     }
     return found
@@ -236,6 +250,7 @@ export class HandoverBrake implements Brake {
   onPod(change: Change<PodSnapshot>): void {
     this.#members.onPod(change)
     const { uid, owner } = change.object
+    if (change.type === 'Deleted' || change.type === 'Vanished') this.#letIn.delete(uid)
     if (owner === undefined) return
     const workloadUid = this.#options.workloads.known(change.object).uid
     if (workloadUid !== undefined && this.#asked.has(workloadUid)) this.#lookAgain(workloadUid, uid)
@@ -243,13 +258,19 @@ export class HandoverBrake implements Brake {
   }
 
   onVerdict(record: PodTermination): void {
-    this.#members.verdict(record.pod.uid)
+    this.#members.verdict(record.pod.namespace, record.pod.uid)
     const asked = this.#ends.onVerdict(record)
     if (asked !== undefined) this.#lookAgain(asked)
   }
 
   stop(): Promise<void> {
     return this.#releases.stop()
+  }
+
+  #noteLetIn(podUid: string, gateUid: string): void {
+    const gates = this.#letIn.get(podUid)
+    if (gates === undefined) this.#letIn.set(podUid, new Set([gateUid]))
+    else gates.add(gateUid)
   }
 
   #note(workloadUid: string, podUid: string): void {
@@ -341,8 +362,6 @@ export class HandoverBrake implements Brake {
       .catch((error) => log.debug({ error: String(error), reason }, 'event not written'))
   }
 }
-
-const seconds = (at: Micros): string => `${formatTime(at).slice(0, 19)}Z`
 
 const pending = (message: string, now: Micros): CheckResult => ({
   state: 'Unknown',

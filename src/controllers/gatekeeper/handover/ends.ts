@@ -9,6 +9,8 @@ import type { RecordClient } from '../../../kube/apply.ts'
 
 /** The latest ends of one workload; a brake that counts to more than this is none. */
 const MAX_ENDS = 10_000
+/** Workloads whose ends are kept; of the one that was asked for longest ago the records are read again when it rolls out again. */
+const MAX_BOOKS = 1000
 const RETRY_MS = 5000
 
 interface Book {
@@ -34,6 +36,10 @@ export class Ends {
     workload: Workload & { readonly uid: string },
   ): { readonly ended: readonly EndedPod[] } | { readonly problem: string; readonly pending: boolean } {
     const book = this.#books.get(workload.uid)
+    if (book !== undefined) {
+      this.#books.delete(workload.uid)
+      this.#books.set(workload.uid, book)
+    }
     if (book?.state === 'Read') return { ended: [...book.ends.values()] }
     const tired = book?.state === 'Failed' && performance.now() - (book.failedAt ?? 0) < RETRY_MS
     if (book === undefined || (book.state === 'Failed' && !tired)) void this.#read(namespace, workload)
@@ -55,6 +61,8 @@ export class Ends {
     const book: Book = this.#books.get(workload.uid) ?? { ends: new Map(), state: 'Reading' }
     book.state = 'Reading'
     this.#books.set(workload.uid, book)
+    const [longestAgo] = this.#books.keys()
+    if (this.#books.size > MAX_BOOKS && longestAgo !== undefined) this.#books.delete(longestAgo)
     const labelSelector = `${LABEL.workloadKind}=${labelValue(workload.kind)},${LABEL.workload}=${labelValue(workload.name)}`
     try {
       for await (const record of this.#records.list({ namespace, labelSelector }))

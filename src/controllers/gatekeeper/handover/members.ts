@@ -1,7 +1,7 @@
 /** The pods of each workload in the namespaces that have a brake, terminated ones included until it is known how they ended. */
 import type { OwnerReference, PodSnapshot } from '../../../core/evidence.ts'
 import type { WorkloadPod } from '../../../core/gates/types.ts'
-import { type Micros, parseTime } from '../../../core/time.ts'
+import { type Micros, parseTime, SECOND } from '../../../core/time.ts'
 import type { Change } from '../../../kube/reflector-types.ts'
 
 export interface WorkloadPodFacts extends WorkloadPod {
@@ -27,11 +27,15 @@ export function revisionOf({ gate, owner, uid }: Pick<PodSnapshot, 'gate' | 'own
   return labels['pod-template-hash'] ?? labels['controller-revision-hash'] ?? owner?.uid ?? uid
 }
 
+interface Member {
+  readonly snapshot: PodSnapshot
+  readonly facts: WorkloadPodFacts
+}
+
 export class Members {
   readonly #options: MembersOptions
-  readonly #namespaces = new Set<string>()
-  /** Pod UID -> pod; in namespaces that have a brake. */
-  readonly #pods = new Map<string, { readonly snapshot: PodSnapshot; readonly facts: WorkloadPodFacts }>()
+  /** Namespaces that have a brake -> UID of the owner (of the pod, where it has none) -> pod UID: a workload has few owners, and many pods. */
+  readonly #namespaces = new Map<string, Map<string, Map<string, Member>>>()
 
   constructor(options: MembersOptions) {
     this.#options = options
@@ -40,8 +44,8 @@ export class Members {
   /** From now on the pods of this namespace are kept. */
   follow(namespace: string): void {
     if (this.#namespaces.has(namespace)) return
-    this.#namespaces.add(namespace)
-    for (const pod of this.#options.pods()) if (pod.namespace === namespace) this.#set(pod, false)
+    this.#namespaces.set(namespace, new Map())
+    for (const pod of this.#options.pods()) if (pod.namespace === namespace && pod.mirror !== true) this.#set(pod, false)
   }
 
   onPod({ type, object }: Change<PodSnapshot>): void {
@@ -50,50 +54,60 @@ export class Members {
   }
 
   /** It is known how the pod ended. */
-  verdict(uid: string): void {
-    const known = this.#pods.get(uid)
-    if (known !== undefined) this.#pods.set(uid, { ...known, facts: { ...known.facts, verdict: true } })
+  verdict(namespace: string, uid: string): void {
+    for (const pods of this.#namespaces.get(namespace)?.values() ?? []) {
+      const known = pods.get(uid)
+      if (known === undefined) continue
+      pods.set(uid, { ...known, facts: { ...known.facts, verdict: true } })
+      return
+    }
   }
 
   /** Pods of one workload. Those that are gone go from the list when their end is known, or is not waited for any more. */
   of(namespace: string, workloadUid: string): WorkloadPodFacts[] {
-    const { workloadOf, now, overdueSlack } = this.#options
     const found: WorkloadPodFacts[] = []
-    for (const [uid, { snapshot, facts }] of this.#pods) {
-      if (facts.gone === true) {
-        const late = now() >= (facts.terminating?.deadline ?? 0) + overdueSlack
-        if (facts.verdict === true || late) {
-          this.#pods.delete(uid)
-          continue
-        }
-      }
+    for (const pods of this.#namespaces.get(namespace)?.values() ?? []) {
+      const [first] = pods.values()
       // The chain of owners may have become known since the pod was seen first.
-      if (facts.namespace === namespace && workloadOf(snapshot) === workloadUid) found.push(facts)
+      if (first === undefined || this.#options.workloadOf(first.snapshot) !== workloadUid) continue
+      for (const [uid, { snapshot, facts }] of pods) {
+        if (this.#isPast(facts)) this.#remove(snapshot, uid)
+        else found.push(facts)
+      }
     }
     return found
   }
 
   /** Of each owner of which it is not known what it belongs to, one pod. */
   unsettled(namespace: string): PodSnapshot[] {
-    const found = new Map<string, PodSnapshot>()
-    for (const { snapshot, facts } of this.#pods.values())
-      if (facts.namespace === namespace && facts.owner !== undefined && !this.#options.settled(snapshot))
-        found.set(facts.owner.uid, snapshot)
-    return [...found.values()]
+    const found: PodSnapshot[] = []
+    for (const pods of this.#namespaces.get(namespace)?.values() ?? []) {
+      const [first] = pods.values()
+      if (first?.facts.owner !== undefined && !this.#options.settled(first.snapshot)) found.push(first.snapshot)
+    }
+    return found
+  }
+
+  #isPast({ gone, verdict, terminating }: WorkloadPodFacts): boolean {
+    const { now, overdueSlack } = this.#options
+    return gone === true && (verdict === true || now() >= (terminating?.deadline ?? 0) + overdueSlack)
   }
 
   #set(pod: PodSnapshot, gone: boolean): void {
-    const before = this.#pods.get(pod.uid)?.facts
-    const deadline = deadlineOf(pod, this.#options.now())
+    const owners = this.#namespaces.get(pod.namespace)
+    if (owners === undefined) return
+    const key = ownerOf(pod)
+    const pods = owners.get(key)
+    const before = pods?.get(pod.uid)?.facts
     const over = pod.phase === 'Succeeded' || pod.phase === 'Failed'
     // It was never begun to end it, or it had ended by itself before: nothing is waited for.
     if (gone && (before?.verdict === true || (over && before?.terminating === undefined))) {
-      this.#pods.delete(pod.uid)
+      this.#remove(pod, pod.uid)
       return
     }
     const terminating =
-      gone || pod.deletionTimestamp !== undefined ? { deadline: before?.terminating?.deadline ?? deadline } : undefined
-    this.#pods.set(pod.uid, {
+      gone || pod.deletionTimestamp !== undefined ? (before?.terminating ?? terminatingOf(pod, this.#options.now())) : undefined
+    const member: Member = {
       snapshot: pod,
       facts: {
         uid: pod.uid,
@@ -107,9 +121,24 @@ export class Members {
         ...(before?.verdict === true ? { verdict: true as const } : {}),
         ...(gone ? { gone: true as const } : {}),
       },
-    })
+    }
+    if (pods === undefined) owners.set(key, new Map([[pod.uid, member]]))
+    else pods.set(pod.uid, member)
+  }
+
+  #remove(pod: PodSnapshot, uid: string): void {
+    const owners = this.#namespaces.get(pod.namespace)
+    const key = ownerOf(pod)
+    const pods = owners?.get(key)
+    pods?.delete(uid)
+    if (pods?.size === 0) owners?.delete(key)
   }
 }
 
-/** deletionTimestamp is when SIGKILL is due; without one the pod went at once. */
-const deadlineOf = ({ deletionTimestamp }: PodSnapshot, now: Micros): Micros => parseTime(deletionTimestamp) ?? now
+const ownerOf = ({ owner, uid }: PodSnapshot): string => owner?.uid ?? uid
+
+/** deletionTimestamp is when SIGKILL is due, the grace period after the request; without one the pod went at once. */
+function terminatingOf({ deletionTimestamp, deletionGracePeriodSeconds = 0 }: PodSnapshot, now: Micros) {
+  const deadline = parseTime(deletionTimestamp) ?? now
+  return { since: deadline - deletionGracePeriodSeconds * SECOND, deadline }
+}

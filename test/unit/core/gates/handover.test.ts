@@ -27,19 +27,24 @@ const killed = (uid: string, agoSeconds = 10): EndedPod => ({
   finishedAt: NOW - agoSeconds * SECOND,
 })
 
-/** Two old pods and a new one, which asks. */
+/** A new pod that could serve. */
+const ASKS: Omit<HandoverInput, 'facts'> = {
+  rules: RULES,
+  namespace: 'shop',
+  uid: 'n1',
+  revision: 'new',
+  current: undefined,
+  containersReady: true,
+  hold: undefined,
+  now: NOW,
+  overdueSlack: 9 * SECOND,
+}
+
+/** Beside two old ones. */
 function asked(part: Partial<Omit<HandoverInput, 'facts'>> & { readonly facts?: Partial<WorkloadFacts> } = {}) {
   const { facts, ...rest } = part
   return handover({
-    rules: RULES,
-    namespace: 'shop',
-    uid: 'n1',
-    revision: 'new',
-    current: undefined,
-    containersReady: true,
-    hold: undefined,
-    now: NOW,
-    overdueSlack: 9 * SECOND,
+    ...ASKS,
     ...rest,
     facts: {
       workload: WORKLOAD,
@@ -66,7 +71,7 @@ describe('a pod of a new revision', () => {
       state: 'Fail',
       reason: 'RolloutHeld',
       message:
-        '1 of the pods of Deployment web ended in ForcedKill within 10 min (the last: web-x, ForcedKill at 2026-11-26 11:59:40 UTC), more than 0: ' +
+        '1 of the pods of Deployment web ended in ForcedKill within 10 min (the last: web-x, ForcedKill at 2026-11-26 11:59:40 UTC), which is more than maxForcedKills (0): ' +
         'pods of revision new wait until 2026-11-26 12:09:40 UTC. To let them in now: kubectl annotate --overwrite -n shop deployment web gracewatch.dev/release=new',
       recheckAt: NOW + 580 * SECOND,
     })
@@ -111,7 +116,7 @@ describe('a pod of a new revision', () => {
   })
 
   it('waits for the verdict on an old pod that is terminating, no longer than until it is overdue', () => {
-    const terminating = { deadline: NOW + 5 * SECOND }
+    const terminating = { since: NOW, deadline: NOW + 5 * SECOND }
     const pods = [pod('o1', 'old', { terminating }), pod('o2', 'old'), pod('n1', 'new')]
     expect(asked({ facts: { pods } }).result).toMatchObject({
       state: 'Fail',
@@ -120,6 +125,11 @@ describe('a pod of a new revision', () => {
     })
     expect(asked({ facts: { pods }, now: NOW + 14 * SECOND }).result.state).toBe('Pass')
     expect(asked({ facts: { pods }, rules: { ...RULES, waitForVerdict: false } }).result.state).toBe('Pass')
+    // With a long grace period it is maxHold that ends it.
+    const long = { since: NOW - 60 * SECOND, deadline: NOW + 86_400 * SECOND }
+    const slow = [pod('o1', 'old', { terminating: long }), pod('n1', 'new')]
+    expect(asked({ facts: { pods: slow } }).result).toMatchObject({ state: 'Fail', recheckAt: NOW + 1740 * SECOND })
+    expect(asked({ facts: { pods: slow }, now: NOW + 1740 * SECOND }).result.state).toBe('Pass')
     const ended = [pod('o1', 'old', { terminating, verdict: true }), pod('o2', 'old'), pod('n1', 'new')]
     expect(asked({ facts: { pods: ended } }).result.state).toBe('Pass')
   })
@@ -156,16 +166,7 @@ describe('a pod of a new revision', () => {
       ]),
       endedProblem: 'the records cannot be read: 403',
     }
-    const input = {
-      rules: RULES,
-      namespace: 'shop',
-      uid: 'n1',
-      revision: 'new',
-      current: undefined,
-      containersReady: true,
-      hold: undefined,
-    }
-    expect(handover({ ...input, now: NOW, overdueSlack: 0, facts }).result).toEqual({
+    expect(handover({ ...ASKS, facts }).result).toEqual({
       state: 'Unknown',
       reason: 'OutcomesUnknown',
       message: 'the records cannot be read: 403',
@@ -189,7 +190,7 @@ it('of three revisions the middle one passes, as the oldest does, and the newest
   expect(asked({ facts, uid: 'm1', revision: 'middle' }).result.reason).toBe('NotOfTheNewest')
   expect(asked({ facts }).result.reason).toBe('RolloutHeld')
   // Those of the newest are all on their way out: the middle one is what comes.
-  const terminating = { deadline: NOW + 5 * SECOND }
+  const terminating = { since: NOW, deadline: NOW + 5 * SECOND }
   const leaving = { ...facts, pods: [pod('o1', 'old'), pod('m1', 'middle'), pod('n1', 'new', { terminating })] }
   expect(asked({ facts: leaving, uid: 'm1', revision: 'middle' }).result.reason).toBe('RolloutHeld')
 })
@@ -200,9 +201,12 @@ describe('what passes', () => {
     fc.record({
       uid: fc.constantFrom('1', '2', '3', '4', '5', '6'),
       revision,
-      terminating: fc.option(fc.record({ deadline: fc.integer({ min: -60, max: 60 }).map((s) => NOW + s * SECOND) }), {
-        nil: undefined,
-      }),
+      terminating: fc.option(
+        fc.integer({ min: -60, max: 60 }).map((s) => ({ since: NOW - 60 * SECOND, deadline: NOW + s * SECOND })),
+        {
+          nil: undefined,
+        },
+      ),
       verdict: fc.option(fc.constant(true as const), { nil: undefined }),
       finished: fc.option(fc.constant(true as const), { nil: undefined }),
     }),
@@ -236,15 +240,10 @@ describe('what passes', () => {
     const [first] = members
     const names = ['a', 'b', 'c']
     return handover({
+      ...ASKS,
       rules: { ...RULES, maxForcedKills: from.max, waitForVerdict: from.wait },
-      namespace: 'shop',
       uid: first?.uid ?? '',
       revision: first?.revision ?? '',
-      current: undefined,
-      containersReady: true,
-      hold: undefined,
-      now: NOW,
-      overdueSlack: 9 * SECOND,
       facts: {
         workload: WORKLOAD,
         pods: members,

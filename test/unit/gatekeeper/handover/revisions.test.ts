@@ -2,33 +2,17 @@ import { expect, test } from 'vitest'
 import type { WorkloadPodFacts } from '../../../../src/controllers/gatekeeper/handover/members.ts'
 import { Revisions } from '../../../../src/controllers/gatekeeper/handover/revisions.ts'
 import { KubeError } from '../../../../src/kube/errors.ts'
-import type { KubeHttp } from '../../../../src/kube/http.ts'
-import { NOW } from '../../core/gates/builders.ts'
+import { apiServer } from './web.ts'
 
 /** An API server that has these objects and no others; their revisions may be changed. */
 function ordered(objects: Record<string, object>) {
   const asked: string[] = []
-  const http: KubeHttp = {
-    request: async ({ path }) => {
-      asked.push(path)
-      const object = objects[path]
-      if (object === undefined) throw new KubeError('NotFound', `${path} not found`)
-      return {
-        status: 200,
-        headers: new Map(),
-        body: new Uint8Array(),
-        sentAt: NOW,
-        receivedAt: NOW,
-        json: <T>() => object as T, // whoever asks names the type of what is at this path
-        warnings: [],
-      }
-    },
-    stream: async ({ path }) => {
-      throw new KubeError('Forbidden', path)
-    },
-    onResponse: () => () => {},
-    close: async () => {},
-  }
+  const http = apiServer((path) => {
+    asked.push(path)
+    const object = objects[path]
+    if (object === undefined) throw new KubeError('NotFound', `${path} not found`)
+    return object
+  })
   const revisions = new Revisions(http, () => {})
   const ranks = async (pods: readonly WorkloadPodFacts[]) => {
     const order = () => {

@@ -16,4 +16,4 @@ vi.mock('../../../src/kube/http-client.ts', async (original) => {
 await import('../kube/http-client.test.ts')
 await import('../kube/http-streams.test.ts')
 await import('../kube/http-tls.test.ts')
-await import('../kube/reflector-breaks.test.ts')
+await import('../kube/reflector-breaks.long.test.ts')

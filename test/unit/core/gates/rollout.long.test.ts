@@ -30,7 +30,7 @@ interface Pod {
   readonly revision: 'old' | 'new'
   readonly readyAt: number
   letIn: boolean
-  terminating?: { deadline: number; endsAt: number; outcome: 'ForcedKill' | 'Graceful' }
+  terminating?: { since: number; deadline: number; endsAt: number; outcome: 'ForcedKill' | 'Graceful' }
 }
 
 class Rollout {
@@ -100,7 +100,12 @@ class Rollout {
     for (const pod of old.slice(0, Math.max(0, fewer))) {
       const well = this.#given.endsWell(Number(pod.uid.slice(1)))
       const deadline = this.second + this.#given.grace
-      pod.terminating = { deadline, endsAt: well ? this.second + 1 : deadline, outcome: well ? 'Graceful' : 'ForcedKill' }
+      pod.terminating = {
+        since: this.second,
+        deadline,
+        endsAt: well ? this.second + 1 : deadline,
+        outcome: well ? 'Graceful' : 'ForcedKill',
+      }
     }
   }
 
@@ -123,7 +128,9 @@ class Rollout {
             uid,
             name: `web-${uid}`,
             revision,
-            ...(terminating === undefined ? {} : { terminating: { deadline: NOW + terminating.deadline * SECOND } }),
+            ...(terminating === undefined
+              ? {}
+              : { terminating: { since: NOW + terminating.since * SECOND, deadline: NOW + terminating.deadline * SECOND } }),
           })),
           revisions: new Map([
             ['old', 1],

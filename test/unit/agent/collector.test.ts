@@ -1,0 +1,107 @@
+/** Who sent a signal, where the sender is gone: lines of the trace as a kernel writes them, and a /proc of files. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Collector } from '../../../src/agent/collector.ts'
+import type { ContainerEntry } from '../../../src/agent/processes.ts'
+import { Processes } from '../../../src/agent/processes.ts'
+import { Procfs } from '../../../src/agent/procfs.ts'
+import type { TraceLine } from '../../../src/core/kernel/parse.ts'
+import { SIGCHLD, SIGKILL } from '../../../src/core/kernel/signals.ts'
+
+const PID_MAX = 32_768
+const ID = 'a'.repeat(64)
+const POD = '11111111-2222-3333-4444-555555555555'
+const [SHIM, APP, RUNC] = [100, 200, 300]
+const SHIM_NAME = 'containerd-shim'
+
+let root: string
+let mono: number
+let collector: Collector
+let processes: Processes
+
+function put(pid: number, comm: string, parent: number, cgroup: string, nsPids: string) {
+  const folder = join(root, String(pid))
+  mkdirSync(join(folder, 'task', String(pid)), { recursive: true })
+  const masks = ['SigCgt', 'SigIgn', 'SigBlk'].map((name) => `${name}:\t0000000000000000`).join('\n')
+  const status = `Name:\t${comm}\nState:\tS (sleeping)\nTgid:\t${pid}\nPPid:\t${parent}\nNSpid:\t${nsPids}\n${masks}\n`
+  writeFileSync(join(folder, 'cgroup'), `0::${cgroup}\n`)
+  writeFileSync(join(folder, 'status'), status)
+  writeFileSync(join(folder, 'stat'), `${pid} (${comm}) S ${parent}${' 0'.repeat(17)} ${pid} 0\n`)
+  writeFileSync(join(folder, 'comm'), `${comm}\n`)
+  writeFileSync(join(folder, 'cmdline'), '')
+  writeFileSync(join(folder, 'task', String(pid), 'children'), '')
+}
+
+const started = (count: number) => writeFileSync(join(root, 'stat'), `cpu 0\nprocesses ${count}\n`)
+
+const kill = (at: number): TraceLine => ({
+  ...{ type: 'Signal', cpu: 0, mono: at, number: SIGKILL, code: 0, result: 0, group: true },
+  ...{ sender: { pid: RUNC, comm: 'runc' }, target: { pid: APP, comm: 'sleep' } },
+})
+const threadEnd = (at: number): TraceLine => ({ type: 'ThreadExit', cpu: 0, mono: at, pid: RUNC, comm: 'runc' })
+const parentTold = (at: number, comm: string | undefined = 'runc'): TraceLine => ({
+  ...{ type: 'Signal', cpu: 0, mono: at, number: SIGCHLD, code: 1, result: 0, group: true },
+  ...{ sender: comm === undefined ? { pid: RUNC } : { pid: RUNC, comm }, target: { pid: SHIM, comm: SHIM_NAME } },
+})
+
+function take(...lines: TraceLine[]) {
+  for (const line of lines) {
+    if ('mono' in line) mono = line.mono
+    collector.take([line])
+  }
+}
+
+function senders() {
+  const entry = processes.container(ID) as ContainerEntry // scanned in beforeEach
+  return collector.evidence(entry).facts.flatMap((fact) => (fact.type === 'Signal' ? [fact.sender.origin] : []))
+}
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'gracewatch-proc-'))
+  mkdirSync(join(root, 'sys/kernel'), { recursive: true })
+  writeFileSync(join(root, 'sys/kernel/pid_max'), `${PID_MAX}\n`)
+  started(1000)
+  put(1, 'init', 0, '/', '1')
+  put(SHIM, SHIM_NAME, 1, '/system.slice/containerd.service', String(SHIM))
+  put(APP, 'sleep', SHIM, `/kubepods/pod${POD}/${ID}`, `${APP}\t1`)
+  writeFileSync(join(root, `${SHIM}/task/${SHIM}/children`), `${APP} `)
+  mono = 1_000_000
+  const proc = new Procfs(root)
+  const on = { container: () => undefined, exec: () => undefined }
+  processes = new Processes(proc, () => mono, on)
+  await processes.scan()
+  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+  const nothing = () => undefined
+  collector = new Collector({ proc, processes, mono: () => mono, log, onFact: nothing, onUnknownEnd: nothing })
+})
+afterEach(() => rmSync(root, { recursive: true, force: true }))
+
+test('the runtime, whose command ends a moment later', () => {
+  take(kill(2_000_000), threadEnd(2_001_000), parentTold(2_001_100))
+  expect(senders()).toEqual(['Runtime'])
+})
+
+test('the runtime, where its command waits for its turn for seconds between its end and the word to its parent', () => {
+  take(kill(2_000_000), threadEnd(2_001_000), parentTold(7_000_000))
+  expect(senders()).toEqual(['Runtime'])
+})
+
+test('nobody can tell, where the id can have been given anew since the command ended', () => {
+  take(kill(2_000_000), threadEnd(2_001_000))
+  started(1000 + PID_MAX * 0.6)
+  take(parentTold(7_000_000))
+  expect(senders()).toEqual(['Unknown'])
+})
+
+test('nobody can tell, where the end of what may be the runtime by its name was not seen', () => {
+  take(kill(2_000_000), parentTold(2_001_100))
+  expect(senders()).toEqual(['Unknown'])
+})
+
+test('a program of the container, which is a child of the shim as well', () => {
+  const exec = { ...kill(2_000_000), sender: { pid: RUNC, comm: 'sh' } } as TraceLine // a signal with another sender
+  take(exec, parentTold(2_001_100, 'sh'))
+  expect(senders()).toEqual(['Container'])
+})
