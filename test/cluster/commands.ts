@@ -33,10 +33,10 @@ A real Kubernetes cluster on this machine (Linux, root), built from Go modules a
                          manager alone. Does nothing if it is up, heals it if a part has died.
   env                    print export lines: KUBECONFIG (cluster-admin), and a PATH with its kubectl
   images                 print the references of the images that pods can run from, one a line
-  install [--agent] [--gates]
+  install [--agent] [--gates] [--cleanup]
                          build the image of this tree and install it with deploy/manifests or, for
-                         readiness gates, deploy/gates, and the agent with deploy/agent. A part that
-                         is not named is removed.
+                         readiness gates and cleanup, deploy/gates and deploy/cleanup, and the agent
+                         with deploy/agent. A part that is not named is removed.
   status                 say what runs; exit code 1 if that is not everything
   logs [PART]            print where the logs are, or the end of a part's log
   down                   take it down and leave nothing behind
@@ -48,8 +48,6 @@ Environment:
   GRACEWATCH_CACHE        binaries and images, by default ~/.cache/gracewatch
   GRACEWATCH_CLUSTER_DIR  the cluster itself, by default /var/lib/gracewatch-cluster
 `
-
-const INSTALL_PARTS_TO_COME = ['--cleanup']
 
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['up', up],
@@ -93,14 +91,13 @@ async function images({ args, print }: Invocation): Promise<number> {
 }
 
 async function installCommand({ args, settings, progress }: Invocation): Promise<number> {
-  const early = args.find((word) => INSTALL_PARTS_TO_COME.includes(word))
-  if (early !== undefined) throw new UsageError(`install: this tree has no such part yet: ${early}`)
-  allow('install', args, ['--agent', '--gates'])
+  allow('install', args, ['--agent', '--gates', '--cleanup'])
   // Into the cluster that is up, whichever release that is, unless another was asked for.
   const version = settings.version ?? readState(layoutOf(settings.stateDir).stateFile)?.version ?? DEFAULT_VERSION
   const cluster = await ensureCluster({ shape: 'node', version, progress, command: 'npm run cluster -- install' })
   try {
-    await install(cluster, progress, { agent: args.includes('--agent'), gates: args.includes('--gates') })
+    const wants = (part: string) => args.includes(`--${part}`)
+    await install(cluster, progress, { agent: wants('agent'), gates: wants('gates'), cleanup: wants('cleanup') })
   } finally {
     await cluster.close({ keep: true })
   }

@@ -15,6 +15,8 @@ const FIELD_MANAGER = 'gracewatch-install'
 interface Part {
   readonly title: string
   readonly manifests: string
+  /** Folders of kustomize Components that go with them. */
+  readonly components?: readonly string[]
   readonly namespace: string
   readonly workload: string
 }
@@ -35,10 +37,11 @@ const AGENT: Part = {
   workload: 'daemonset/gracewatch-agent',
 }
 
-/** What deploy/gates has beside deploy/manifests and the CRD, which stays. */
+/** What deploy/gates and deploy/cleanup have beside deploy/manifests and the CRDs, which stay. */
 const POLICIES = ['mutatingadmissionpolicybinding', 'mutatingadmissionpolicy']
 const RIGHTS = ['clusterrolebinding', 'clusterrole']
-const GATES_LABEL = 'app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=gates'
+const labelOf = (component: 'gates' | 'cleanup') => `app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=${component}`
+const CLEANUPS = 'podcleanups.gracewatch.dev'
 const GATES = 'podreadinessgates.gracewatch.dev'
 const WITHOUT_FINALIZERS = '{"metadata":{"finalizers":null}}'
 
@@ -49,6 +52,8 @@ export interface InstallOptions {
   readonly agent?: boolean
   /** Whether the controller manages readiness gates. Where it does not, gates that are there are removed, and so are its rights for them. */
   readonly gates?: boolean
+  /** Whether the controller deletes finished pods. Where it does not, PodCleanups that are there are removed, and so is its right to delete. */
+  readonly cleanup?: boolean
 }
 
 /**
@@ -58,20 +63,34 @@ export interface InstallOptions {
 export async function install(
   cluster: Cluster,
   progress: Progress,
-  { image: given, agent = false, gates = false }: InstallOptions = {},
+  { image: given, agent = false, gates = false, cleanup = false }: InstallOptions = {},
 ): Promise<{ readonly image: string }> {
   const image = given ?? (await importTreeImage(cluster, progress))
   const injection = await hasMutatingPolicies(cluster)
-  const controller = gates ? { ...CONTROLLER, manifests: join(DEPLOY, injection ? 'gates' : 'gates/controller') } : CONTROLLER
+  const controller = { ...CONTROLLER, ...controllerManifests({ gates, injection, cleanup }) }
   const parts = agent ? [controller, AGENT] : [controller]
   if (!agent) await removeAgent(cluster, progress)
   if (!gates) await removeGates(cluster, progress)
+  // What was left of another time would delete pods as soon as cleanup is installed again.
+  if (!cleanup) await cluster.tryKubectl(['delete', CLEANUPS, '--all', '-A'])
   for (const part of parts) await applyManifests(cluster, part, image)
   for (const part of parts) await untilReady(cluster, progress, part)
-  // A controller that still has gates needs its rights until it is replaced.
-  if (!gates) await cluster.kubectl(['delete', [...(injection ? POLICIES : []), ...RIGHTS].join(','), '-l', GATES_LABEL])
+  // A controller that still has gates or cleans up needs its rights until it is replaced.
+  if (!gates) await cluster.kubectl(['delete', [...(injection ? POLICIES : []), ...RIGHTS].join(','), '-l', labelOf('gates')])
+  if (!cleanup) await cluster.kubectl(['delete', RIGHTS.join(','), '-l', labelOf('cleanup')])
   await forgetOlderImages(cluster, image)
   return { image }
+}
+
+/** As docs/gates.md and docs/cleanup.md tell people to install each, and both. */
+function controllerManifests(wanted: {
+  gates: boolean
+  injection: boolean
+  cleanup: boolean
+}): Pick<Part, 'manifests' | 'components'> {
+  if (!wanted.gates) return { manifests: join(DEPLOY, wanted.cleanup ? 'cleanup' : 'manifests') }
+  const manifests = join(DEPLOY, wanted.injection ? 'gates' : 'gates/controller')
+  return wanted.cleanup ? { manifests, components: [join(DEPLOY, 'cleanup/component')] } : { manifests }
 }
 
 /** Its pods first, by themselves: what they write as they stop needs their rights, which go with the rest. */
@@ -138,7 +157,7 @@ async function importTreeImage(cluster: Cluster, progress: Progress): Promise<st
 }
 
 /** Applies an overlay, in a folder of its own outside the tree, that names another image and changes nothing else. */
-async function applyManifests(cluster: Cluster, { manifests }: Part, image: string): Promise<void> {
+async function applyManifests(cluster: Cluster, { manifests, components = [] }: Part, image: string): Promise<void> {
   if (!existsSync(join(manifests, 'kustomization.yaml'))) {
     throw new ClusterError(`${manifests}/kustomization.yaml is missing: there is nothing to install`)
   }
@@ -149,6 +168,7 @@ async function applyManifests(cluster: Cluster, { manifests }: Part, image: stri
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
       resources: [relative(overlay, manifests)],
+      components: components.map((component) => relative(overlay, component)),
       images: [{ name: IMAGE_IN_MANIFESTS, newName: image.slice(0, separator), newTag: image.slice(separator + 1) }],
     }
     writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization))
