@@ -5,12 +5,12 @@ import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { established, root, useApiServer } from './connect.ts'
 
-const CRDS = ['podterminations.gracewatch.dev', 'podreadinessgates.gracewatch.dev']
+const CRDS = ['podterminations.gracewatch.dev', 'podreadinessgates.gracewatch.dev', 'podcleanups.gracewatch.dev']
 /** kubectl would take `pods/status` for a pod of that name; a name is written behind the resource in full, as leases.coordination.k8s.io/x. */
 const SUBRESOURCE = /^(.+)\/(status|eviction|exec|log|ephemeralcontainers|finalizers)$/
 
 /** To be called at the top of a test file; what it gives is there from beforeAll on. */
-export function useOverlay(folder: string, slug: string) {
+export function useOverlay(folder: string, slug: string, components: readonly string[] = []) {
   const bed = useApiServer(slug)
   const overlay = mkdtempSync(join(tmpdir(), `gracewatch-${slug}-`))
   const prefix = `gw${bed.suffix}-`
@@ -27,6 +27,7 @@ export function useOverlay(folder: string, slug: string) {
     const remove = { $patch: 'delete', apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
     const kustomization = {
       resources: [relative(overlay, join(root, folder))],
+      components: components.map((component) => relative(overlay, join(root, component))),
       namespace: bed.namespace,
       namePrefix: prefix,
       replicas: [{ name: 'gracewatch-controller', count: 0 }],
