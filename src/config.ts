@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { nearest } from './nearest.ts'
-import { helpText, type Key, ROWS, type SETTINGS } from './settings.ts'
+import { helpText, type Key, ROWS, SETTINGS } from './settings.ts'
 import { ENV_PREFIX, envName, type Rows, type Setting, type Table, type Values } from './settings-table.ts'
 
 const SERVICE_ACCOUNT_NAMESPACE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
@@ -159,6 +159,9 @@ function contradictions(config: Partial<Config>): string[] {
     found.push('--retry-period has to be at most half of --renew-deadline: one failed renewal must not cost the leadership')
   if (maxRecords !== undefined && maxRecordsPerNamespace !== undefined && maxRecordsPerNamespace > maxRecords)
     found.push('--records-per-namespace is more than --records-total: raise the total or lower the other')
+  const threshold = (['cleanupTotal', 'cleanupPerNamespace'] as const).find((key) => config[key] !== undefined)
+  if (threshold !== undefined && config.cleanup === false)
+    found.push(`--${SETTINGS[threshold].flag} is given without --cleanup: add --cleanup, or nothing is deleted`)
   return [...found, ...namespacesInBoth(config)]
 }
 

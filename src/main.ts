@@ -1,5 +1,6 @@
 /** The controller's composition root: settings, log, connection, parts, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
 import { parseConfig } from './config.ts'
+import { createCleaner } from './controllers/cleaner/create.ts'
 import { MAX_TARGETS } from './controllers/gatekeeper/checks/target.ts'
 import { createGatekeeper } from './controllers/gatekeeper/create.ts'
 import { RecorderController } from './controllers/recorder/controller.ts'
@@ -50,6 +51,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     recorder.observe(gatekeeper)
     operator.add(gatekeeper)
   }
+  const cleaner = config.cleanup ? createCleaner({ http: connection.http, clock, log, recorder, settings: config }) : undefined
+  if (cleaner !== undefined) {
+    recorder.observe(cleaner)
+    operator.add(cleaner)
+  }
   const health = await startHealthServer({
     address: config.healthAddress,
     // Not needed to be ready: without the CRD, pods are followed all the same.
@@ -57,6 +63,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       ...watches.map(([name, reflector]) => [name, () => reflector.stats] as const),
       ['podterminations', () => recorder.open.stats] as const,
       ...(gates === undefined ? [] : [['podreadinessgates', () => gates.reflector?.stats] as const]),
+      ...(cleaner === undefined
+        ? []
+        : [['podcleanups', () => cleaner.cleanups.stats] as const, ['jobs', () => cleaner.jobs.stats] as const]),
     ].map(([name, stats]) => watchAlive(name, stats, () => clock.now())),
     ready: [...watches.map(([name, reflector]) => cacheSynced(name, reflector)), leaseReachable(() => recorder.elector.stats)],
   })

@@ -67,6 +67,11 @@ export const integer = (min: number, max: number): Kind<number> => ({
   },
 })
 
+/** Undefined where it is not given. */
+export const optionalInteger = (min: number, max: number): Kind<number | undefined> => ({
+  parse: (text) => (text === '' ? { value: undefined } : integer(min, max).parse(text)),
+})
+
 export const flagValue: Kind<boolean> = {
   parse: (text) => (text === 'true' || text === 'false' ? { value: text === 'true' } : { problem: 'write true or false' }),
 }

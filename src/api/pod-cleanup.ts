@@ -103,7 +103,7 @@ const conditionSchema = z.object({
 const INT32 = 2147483647
 const count = (description: string) => z.int().min(0).max(INT32).optional().describe(description)
 
-const statusSchema = z.object({
+export const statusSchema = z.object({
   observedGeneration: z.int().min(0).optional().describe('Generation of the object that this status is about.'),
   candidates: count('Finished pods that it selects.'),
   toDelete: count('Of those, how many the last pass was to delete; with dryRun: would have.'),
@@ -124,7 +124,11 @@ const statusSchema = z.object({
       'x-kubernetes-list-map-keys': ['reason'],
     }),
   lastRun: z.iso.datetime().max(32).optional().describe('When the last pass ended.'),
-  nextRun: z.iso.datetime().max(32).optional().describe('When the next one begins at the latest.'),
+  nextRun: z.iso
+    .datetime()
+    .max(32)
+    .optional()
+    .describe('When the next one begins at the latest. Where nothing changes, the status is renewed once a minute only.'),
   errors: z
     .array(
       z.object({
@@ -159,3 +163,4 @@ export const podCleanupSchema = z
 
 export type PodCleanup = z.infer<typeof podCleanupSchema>
 export type CleanupSpec = z.infer<typeof cleanupSpecSchema>
+export type CleanupStatus = z.infer<typeof statusSchema>

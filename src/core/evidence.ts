@@ -93,6 +93,15 @@ export interface PodSnapshot {
   readonly statuses: readonly ContainerStatus[]
   /** Where readiness gates are switched on. */
   readonly gate?: GatePart
+  /** Of a pod that has finished, where cleanup is switched on. */
+  readonly cleanup?: CleanupPart
+}
+
+/** What rules of a cleanup select a pod by. */
+export interface CleanupPart {
+  readonly labels: Readonly<Record<string, string>>
+  /** Value of the annotation gracewatch.dev/keep. */
+  readonly keep?: string
 }
 
 /** A core/v1 Event about a pod. */
@@ -233,6 +242,12 @@ export interface KernelFact {
   readonly kernel: KernelFacts
 }
 
+/** The pod had ended before, and stands as it did: what is told of its end is told from that alone. */
+export interface RemainsFact {
+  readonly type: 'Remains'
+  readonly arrivedAt: Micros
+}
+
 /** An agent ran on the pod's node, and had not said all by then: nothing, or not that every container had ended. */
 export interface AgentFact {
   readonly type: 'Agent'
@@ -251,3 +266,4 @@ export type Fact =
   | NodeFact
   | KernelFact
   | AgentFact
+  | RemainsFact

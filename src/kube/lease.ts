@@ -55,6 +55,7 @@ interface Lease {
   readonly metadata: {
     readonly name: string
     readonly namespace: string
+    readonly uid?: string
     readonly resourceVersion?: string
     readonly annotations?: Readonly<Record<string, string>>
     readonly managedFields?: unknown
@@ -145,6 +146,11 @@ export class LeaderElector {
   /** Of the Lease as last seen, with what setAnnotation has changed since. */
   get annotations(): Readonly<Record<string, string>> {
     return { ...this.#lease?.metadata.annotations, ...Object.fromEntries(this.#pending) }
+  }
+
+  /** Of the Lease as last seen. */
+  get leaseUid(): string | undefined {
+    return this.#lease?.metadata.uid
   }
 
   /** Written with the next renewal, or with the release. Without effect unless leading, and forgotten when leadership ends. */

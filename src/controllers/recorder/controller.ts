@@ -8,6 +8,7 @@ import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
 import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
+import { withCleanupPart } from '../../kube/decode/finished-pod.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
 import { decodeGatePart } from '../../kube/decode/pod-gate.ts'
 import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
@@ -60,6 +61,8 @@ export interface RecorderControllerSettings extends RecorderSettings {
   readonly events: boolean
   /** Pods are kept with what readiness gates need of them. */
   readonly gates: boolean
+  /** Finished pods are kept with what a cleanup needs of them. */
+  readonly cleanup: boolean
 }
 
 export interface RecorderControllerOptions {
@@ -182,7 +185,8 @@ export class RecorderController implements Controller {
         this.#begun.onRecord(change)
       },
     })
-    const decode = settings.gates ? (raw: unknown) => ({ ...decodePod(raw), gate: decodeGatePart(raw) }) : decodePod
+    const decodeGated = settings.gates ? (raw: unknown) => ({ ...decodePod(raw), gate: decodeGatePart(raw) }) : decodePod
+    const decode = settings.cleanup ? (raw: unknown) => withCleanupPart(raw, decodeGated(raw)) : decodeGated
     this.pods = this.#reflector('/api/v1/pods', decode, {
       onChange: (change) => {
         recorder.onPod(change)
@@ -211,6 +215,23 @@ export class RecorderController implements Controller {
     const now = this.#options.clock.now()
     const offset = this.#recorder.apiClock.get(now)
     return offset === undefined ? now : Math.round(now + (offset.earliest + offset.latest) / 2)
+  }
+
+  /** What is to be recorded of the time before this replica led has been taken up. */
+  get caughtUp(): boolean {
+    return this.#caughtUp
+  }
+
+  inScope(namespace: string): boolean {
+    return this.#recorder.inScope(namespace)
+  }
+
+  standing(uid: string): ReturnType<Recorder['standing']> {
+    return this.#recorder.standing(uid)
+  }
+
+  recordOfRemains(pod: PodSnapshot): PodTermination | undefined {
+    return this.#recorder.recordOfRemains(pod)
   }
 
   get stats() {

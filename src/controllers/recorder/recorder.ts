@@ -15,6 +15,7 @@ import type {
   PodSnapshot,
 } from '../../core/evidence.ts'
 import { isTerminal } from '../../core/termination/history.ts'
+import { assemble } from '../../core/termination/index.ts'
 import { MILLISECOND, type Micros, SECOND } from '../../core/time.ts'
 import type { RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
@@ -146,6 +147,30 @@ export class Recorder {
   /** True where the termination has been recorded, or left out, a while ago: a record of it that an agent begins now is one too many. */
   decided(uid: string): boolean {
     return this.#decided.has(uid, this.#options.clock.now())
+  }
+
+  /**
+   * Whether the record of a pod that has ended stands: Pending while it is still to be written here; None where it is not, by the settings
+   * or because it was refused, or where nothing is known of it any more.
+   */
+  standing(uid: string): 'Stands' | 'Pending' | 'None' {
+    const tracker = this.#trackers.get(uid)
+    if (tracker === undefined) return 'None'
+    if (tracker.stands && tracker.written?.state === 'Complete') return 'Stands'
+    return tracker.leftOut || tracker.closed || tracker.refusedIn !== undefined ? 'None' : 'Pending'
+  }
+
+  /** The record of a pod that has ended, from what is left of it. */
+  recordOfRemains(pod: PodSnapshot): PodTermination | undefined {
+    const now = this.#options.clock.now()
+    const facts: Fact[] = [
+      ...this.#evidence.take(pod.uid),
+      { type: 'Pod', change: 'Listed', arrivedAt: now, pod },
+      { type: 'Remains', arrivedAt: now },
+      ...this.#clocks.facts(pod.nodeName, now),
+      { type: 'Workload', workload: this.#options.workloads.known(pod) },
+    ]
+    return assemble(facts, now)
   }
 
   /** Terminations that no record speaks of yet began no earlier than this: where a successor has to take up. */

@@ -2,6 +2,7 @@
 import type { PodTermination } from '../../api/pod-termination.ts'
 import type { ClockFact, Fact, KernelFact, PodSnapshot } from '../../core/evidence.ts'
 import type { Micros } from '../../core/time.ts'
+import type { Refused } from '../../kube/refusal.ts'
 
 /** Enough for a pod of 200 containers; a pod that changes more often keeps its first and its latest facts. */
 const MAX_FACTS = 1200
@@ -46,6 +47,8 @@ export class Tracker {
   recordedBefore = false
   /** State in which a write was refused last; notBefore: when it may be tried again. */
   refusedIn: PodTermination['state']
+  /** The last refusal. */
+  refusal: Refused | undefined
   /** How many writes were refused in that state. */
   refusals = 0
   notBefore: Micros = 0

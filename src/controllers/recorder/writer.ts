@@ -143,6 +143,7 @@ export class RecordWriter {
     }
     tracker.refusals = tracker.refusedIn === record.state ? tracker.refusals + 1 : 1
     tracker.refusedIn = record.state
+    tracker.refusal = refused
     const soon = refused.reason === 'Forbidden' && tracker.refusals === 1
     tracker.notBefore = now + (soon ? RETRY_FORBIDDEN : RETRY_REFUSED)
     // Of a termination that is over, the second refusal is the last, not counting the one that a server in its start may have made.

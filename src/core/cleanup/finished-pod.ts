@@ -1,19 +1,16 @@
 /** When a pod finished, and what a plan has to know of it. */
-import type { PodSnapshot } from '../evidence.ts'
+import type { CleanupPart, PodSnapshot } from '../evidence.ts'
 import { type Micros, parseTime } from '../time.ts'
 import type { FinishedPod, FinishedSource } from './types.ts'
 
 export const KEEP_ANNOTATION = 'gracewatch.dev/keep'
 
-/** What a snapshot does not hold. */
-export interface FinishedPodPart {
-  readonly labels: Readonly<Record<string, string>>
-  readonly keep?: string
-  readonly workload?: FinishedPod['workload']
-}
-
 /** Undefined for a pod that has not finished. */
-export function finishedPod(pod: PodSnapshot, { labels, keep, workload }: FinishedPodPart): FinishedPod | undefined {
+export function finishedPod(
+  pod: PodSnapshot,
+  { labels, keep }: CleanupPart,
+  workload?: FinishedPod['workload'],
+): FinishedPod | undefined {
   const { phase } = pod
   if (phase !== 'Succeeded' && phase !== 'Failed') return undefined
   const { at, source } = finished(pod)

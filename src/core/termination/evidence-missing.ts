@@ -28,7 +28,7 @@ export function evidenceMissing(input: MissingInput): string[] {
     const what = gap.resource === 'Pod' ? 'Pods' : gap.resource === 'Event' ? 'Events' : 'EndpointSlices'
     found.push(`nobody watched ${what} from ${time(gap.from)} to ${time(gap.to)}: ${gap.reason}.`)
   }
-  const { agent, kernel, foreignKernel } = history
+  const { agent, kernel, foreignKernel, remains } = history
   if (history.last === undefined) {
     const left = [
       ...(history.events.length > 0 ? ["the kubelet's Events"] : []),
@@ -39,6 +39,10 @@ export function evidenceMissing(input: MissingInput): string[] {
     found.push(`only ${left.join(' and ')} of the pod ${was} left when the recorder looked: ${lacks} not known.`)
     return found
   }
+  if (remains)
+    found.push(
+      'the record was written from what the pod still said of itself before it was deleted: how its end came about is not known.',
+    )
   found.push(...unmeasured(input))
   if (foreignKernel !== undefined && kernel === undefined)
     found.push(`the agent of another node, ${foreignKernel}, claims to have measured this pod, which is not believed.`)

@@ -42,6 +42,8 @@ export interface History {
   readonly foreignKernel: string | undefined
   /** The agent of the node had not said all by then. */
   readonly agent: AgentFact | undefined
+  /** Its end is told from the pod as it stands. */
+  readonly remains: boolean
   /** The last version of the pod that anyone saw. */
   readonly last: PodSnapshot | undefined
   /** First version that carried a deletionTimestamp. */
@@ -152,6 +154,7 @@ export function gather(facts: readonly Fact[]): History | undefined {
     workload: workloads[0]?.workload,
     absent,
     kernel: kernels.findLast(ofNode)?.kernel,
+    remains: of('Remains').length > 0,
     agent: of('Agent').sort((a, b) => a.arrivedAt - b.arrivedAt || compareContents(a, b))[0],
     foreignKernel: kernels.find((fact) => !ofNode(fact))?.kernel.node,
     last,

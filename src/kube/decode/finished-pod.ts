@@ -1,31 +1,44 @@
 import { finishedPod, KEEP_ANNOTATION } from '../../core/cleanup/finished-pod.ts'
 import type { FinishedPod, JobFacts } from '../../core/cleanup/types.ts'
-import { asObject, intern, listOf, metadataOf, optionalObject } from './fields.ts'
+import type { CleanupPart, PodSnapshot } from '../../core/evidence.ts'
+import type { Identified } from '../reflector-types.ts'
+import { asObject, intern, listOf, metadataOf, optionalObject, Shared } from './fields.ts'
 import { decodePod } from './pod.ts'
+
+/** Pods of one workload mostly have the same labels. */
+const labelMaps = new Shared<Readonly<Record<string, string>>>(20_000)
 
 /** A raw core/v1 Pod -> FinishedPod; undefined for one that has not finished. Throws DecodeError. */
 export function decodeFinishedPod(raw: unknown, workload?: FinishedPod['workload']): FinishedPod | undefined {
-  const pod = decodePod(raw)
-  if (pod.phase !== 'Succeeded' && pod.phase !== 'Failed') return undefined
+  return finishedPod(decodePod(raw), decodeCleanupPart(raw), workload)
+}
+
+/** What rules select a raw core/v1 Pod by. Throws DecodeError. */
+export function decodeCleanupPart(raw: unknown): CleanupPart {
   const metadata = metadataOf(asObject(raw, 'object')).raw
   const labels: Record<string, string> = {}
   for (const [key, value] of Object.entries(optionalObject(metadata, 'labels', 'metadata') ?? {}))
     if (typeof value === 'string') labels[intern(key)] = intern(value)
   const keep = optionalObject(metadata, 'annotations', 'metadata')?.[KEEP_ANNOTATION]
-  return finishedPod(pod, {
-    labels,
+  return {
+    labels: labelMaps.get(JSON.stringify(labels), () => labels),
     ...(keep === undefined ? {} : { keep: String(keep) }),
-    ...(workload === undefined ? {} : { workload }),
-  })
+  }
 }
 
-/** A raw batch/v1 Job -> what is known of it, and its UID. Throws DecodeError. */
-export function decodeJob(raw: unknown): { readonly uid: string } & JobFacts {
+/** A raw core/v1 Pod -> its snapshot, with what a cleanup needs once it has finished. Throws DecodeError. */
+export function withCleanupPart(raw: unknown, pod: PodSnapshot): PodSnapshot {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed' ? { ...pod, cleanup: decodeCleanupPart(raw) } : pod
+}
+
+/** A raw batch/v1 Job -> what is known of it. Throws DecodeError. */
+export function decodeJob(raw: unknown): JobFacts & Identified {
   const object = asObject(raw, 'object')
   const status = optionalObject(object, 'status', '') ?? {}
   const finished = listOf(status, 'conditions', 'status').some((entry, i) => {
     const { type, status: value } = asObject(entry, `status.conditions[${i}]`)
     return (type === 'Complete' || type === 'Failed') && value === 'True'
   })
-  return { uid: metadataOf(object).uid, finished }
+  const { uid, namespace, name, resourceVersion } = metadataOf(object)
+  return { uid, namespace, name, resourceVersion, finished }
 }

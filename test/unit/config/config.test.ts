@@ -39,6 +39,17 @@ describe('parseConfig', () => {
       gates: false,
       gatePatchesPerSecond: 50,
       gateProbes: 64,
+      cleanup: false,
+      cleanupTotal: undefined,
+      cleanupPerNamespace: undefined,
+      cleanupMinAgeMs: 60_000,
+      cleanupBarePods: false,
+      cleanupFinishedJobPods: false,
+      cleanupRecordSucceeded: false,
+      cleanupOnRecordFailure: 'Keep',
+      cleanupDryRun: false,
+      cleanupDeletesPerSecond: 50,
+      cleanupConcurrency: 8,
       writeConcurrency: 8,
       writesPerSecond: 100,
       deletesPerSecond: 10,
@@ -140,6 +151,7 @@ describe('parseConfig', () => {
     expect(problems(['--retry-period=6s'])).toEqual([expect.stringMatching(/^--retry-period has to be at most half/)])
     expect(problems(['--lease-duration=15500ms'])).toEqual([expect.stringMatching(/^--lease-duration: a Lease holds whole/)])
     expect(problems(['--records-total=10'])).toEqual([expect.stringMatching(/^--records-per-namespace is more than/)])
+    expect(problems(['--cleanup-total=10'])).toEqual([expect.stringMatching(/^--cleanup-total is given without --cleanup:/)])
     expect(problems(['--namespaces=a,b', '--exclude-namespaces=b'])).toEqual([expect.stringMatching(/^"b" stands in/)])
     expect(problems(['--record=All', '--record=Abnormal'])).toEqual([expect.stringMatching(/^--record is given twice/)])
   })

@@ -101,8 +101,8 @@ const condition = some<PodCondition>(
 
 const grace = fc.oneof(fc.nat(60), fc.constantFrom(0, 1, 2_147_483_647))
 
-// What the gates need of a pod says nothing of its end.
-const pod = some<Omit<PodSnapshot, 'gate'>>(
+// What gates and cleanups need of a pod says nothing of its end.
+const pod = some<Omit<PodSnapshot, 'gate' | 'cleanup'>>(
   {
     uid,
     namespace: fc.constant('shop'),

@@ -49,6 +49,6 @@ describe('a Job', () => {
     ['has once it Failed', [{ type: 'Failed', status: 'True' }], true],
     ['has not where that is False', [{ type: 'Failed', status: 'False' }], false],
   ])('%s', (_, conditions, finished) => {
-    expect(job(conditions)).toEqual({ uid: 'u', finished })
+    expect(job(conditions)).toMatchObject({ uid: 'u', finished })
   })
 })
