@@ -9,7 +9,7 @@ import { root } from '../connect.ts'
 import { Arrivals, eventually } from '../waiting.ts'
 
 /** The image's own, between `node` and the program. */
-const NODE_FLAGS = (
+export const NODE_FLAGS = (
   JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8'))?.[1] ?? '[]') as string[]
 ).slice(1, -1) // a list of strings, or Docker would not take it
 /** Types are stripped once, not by each process: that costs time, and memory that the image's process does not need. */
@@ -57,6 +57,11 @@ export class ControllerProcess {
     })
     // close and not exit: what it had said last has arrived then.
     this.ended = new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  }
+
+  /** One that was started elsewhere; health: where its /readyz is. */
+  static of(name: string, child: ChildProcess, health: string): ControllerProcess {
+    return new ControllerProcess(name, child, health)
   }
 
   static async start(options: ControllerOptions): Promise<ControllerProcess> {
@@ -172,7 +177,7 @@ export function spawnController(args: readonly string[]): ChildProcess {
   })
 }
 
-function kubeconfigOf({ server, token }: ControllerOptions): string {
+export function kubeconfigOf({ server, token }: Pick<ControllerOptions, 'server' | 'token'>): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

@@ -19,6 +19,16 @@ export interface Call {
   status: number | undefined
 }
 
+/** In the API server's place. */
+export interface Answer {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body: object
+}
+
+/** Called before a call goes on; what it returns is answered instead. */
+type Before = (call: Call, body: string | undefined) => Promise<Answer | undefined> | Answer | undefined
+
 export interface FrontOptions {
   readonly cluster: Cluster
   /** What stands for gracewatch.dev in the cluster. */
@@ -33,12 +43,17 @@ export class Front {
   readonly #group: string
   readonly #target: URL
   readonly #calls: Call[] = []
+  readonly #befores = new Set<{ method: string; path: RegExp; act: Before }>()
+  #cut = false
 
   private constructor(options: FrontOptions) {
     this.#group = options.group
     this.#target = new URL(options.cluster.apiServerUrl)
     this.#agent = new Agent({ keepAlive: true, ca: readFileSync(options.cluster.adminCertificate.ca) })
     this.#server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing))
+    this.#server.on('connection', (socket) => {
+      if (this.#cut) socket.resetAndDestroy()
+    })
   }
 
   static async start(options: FrontOptions): Promise<Front> {
@@ -64,6 +79,23 @@ export class Front {
     return this.calls('PATCH', /\/podterminations\//)
   }
 
+  /** Delays calls, answers them, or does something before they go on. @returns what ends it */
+  before(method: string, path: RegExp, act: Before): () => void {
+    const before = { method, path, act }
+    this.#befores.add(before)
+    return () => this.#befores.delete(before)
+  }
+
+  /** The API server is away for this controller alone: breaks what is open, and refuses what comes. */
+  cut(): void {
+    this.#cut = true
+    this.#server.closeAllConnections()
+  }
+
+  mend(): void {
+    this.#cut = false
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections()
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
@@ -77,6 +109,17 @@ export class Front {
     const path = url.replace(`/apis/${GROUP}/`, `/apis/${this.#group}/`)
     const body = method === 'GET' ? undefined : await bodyOf(incoming)
     const moved = path === url ? body : body?.toString().replace(`"${GROUP}/v1`, `"${this.#group}/v1`)
+    for (const before of this.#befores) {
+      if (before.method !== method || !before.path.test(call.path)) continue
+      const answer = await before.act(call, body?.toString())
+      if (answer === undefined) continue
+      call.status = answer.status
+      outgoing.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers })
+      outgoing.end(JSON.stringify(answer.body))
+      return
+    }
+    // Whoever asked may have gone while the call was held back.
+    if (outgoing.destroyed) return
     const { host: _, 'content-length': __, ...headers } = incoming.headers
     const upstream = request(
       new URL(path, this.#target),

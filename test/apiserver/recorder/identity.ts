@@ -32,14 +32,20 @@ export interface IdentityOptions {
   readonly without?: string
   /** The rights of deploy/gates as well. */
   readonly gates?: boolean
+  /** The rights of deploy/cleanup as well. */
+  readonly cleanup?: boolean
 }
 
 /** @returns a token; and the names of the cluster-wide objects that have to be deleted */
 export async function createIdentity(
   bed: TestBed,
-  { namespace, group, without, gates = false }: IdentityOptions,
+  { namespace, group, without, gates = false, cleanup = false }: IdentityOptions,
 ): Promise<{ token: string; clusterRoles: string[] }> {
-  const files = ['deploy/manifests/rbac.yaml', ...(gates ? ['deploy/gates/controller/rbac.yaml'] : [])]
+  const files = [
+    'deploy/manifests/rbac.yaml',
+    ...(gates ? ['deploy/gates/controller/rbac.yaml'] : []),
+    ...(cleanup ? ['deploy/cleanup/component/rbac.yaml'] : []),
+  ]
   const manifests = files.flatMap((file) =>
     // Our own files.
     parseAllDocuments(readFileSync(join(root, file), 'utf8')).map((document) => document.toJS() as Manifest),
@@ -58,7 +64,8 @@ export async function createIdentity(
       .map((rule) => ({ ...rule, apiGroups: rule.apiGroups.map((name) => (name === GROUP ? group : name)) }))
   }
   await bed.create({ apiVersion: 'v1', kind: 'List', items: manifests })
-  for (const resource of ['podterminations', ...(gates ? ['podreadinessgates'] : [])]) {
+  const resources = ['podterminations', ...(gates ? ['podreadinessgates'] : []), ...(cleanup ? ['podcleanups'] : [])]
+  for (const resource of resources) {
     const granted = { verb: 'list', group, resource }
     await eventually(() => allowed(bed, namespace, granted), 10_000, `rights of ${ACCOUNT} in ${namespace}`)
   }

@@ -22,6 +22,8 @@ export interface StartOptions {
   readonly without?: string
   /** With readiness gates, and the rights that they need. */
   readonly gates?: boolean
+  /** With cleanup, and the rights that it needs. */
+  readonly cleanup?: boolean
 }
 
 export interface Running {
@@ -86,6 +88,11 @@ export class Stage {
     this.#crds.push(await createCrd(this.bed, this.group, undefined, 'podreadinessgates'))
   }
 
+  /** A further CRD of the project, in this group or another. */
+  async brings(plural: string, group = this.group, change?: (schema: Schema) => void): Promise<void> {
+    this.#crds.push(await createCrd(this.bed, group, change, plural))
+  }
+
   /** A kind of custom owner, as Argo's Rollout is one. @returns its group */
   async rollouts(): Promise<string> {
     const group = this.groupName('rollouts')
@@ -125,6 +132,7 @@ export class Stage {
         ...options.namespaces.map((namespace) => `--namespaces=${namespace}`),
         ...SHORT_LEASE,
         ...(options.gates === true ? ['--gates'] : []),
+        ...(options.cleanup === true ? ['--cleanup'] : []),
         ...(options.args ?? []),
       ],
     })
@@ -140,10 +148,14 @@ export class Stage {
     return running
   }
 
-  token(own: string, group: string, { without, gates = false }: Pick<StartOptions, 'without' | 'gates'> = {}): Promise<string> {
+  token(
+    own: string,
+    group: string,
+    { without, gates = false, cleanup = false }: Pick<StartOptions, 'without' | 'gates' | 'cleanup'> = {},
+  ): Promise<string> {
     let token = this.#tokens.get(own)
     if (token === undefined) {
-      const options = { namespace: own, group, gates, ...(without === undefined ? {} : { without }) }
+      const options = { namespace: own, group, gates, cleanup, ...(without === undefined ? {} : { without }) }
       token = createIdentity(this.bed, options).then((made) => {
         this.#clusterRoles.push(...made.clusterRoles)
         return made.token
