@@ -111,6 +111,11 @@ export class Cluster {
     return this.#running.supervisor.resume(name)
   }
 
+  /** As the part is configured: for a second one beside it, with other settings. */
+  commandLine(name: PartName): { readonly command: string; readonly args: readonly string[] } {
+    return this.#running.supervisor.commandLine(name)
+  }
+
   logFile(name: PartName): string {
     return this.#running.supervisor.logFile(name)
   }

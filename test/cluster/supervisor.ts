@@ -102,6 +102,11 @@ export class Supervisor {
     return logFileOf(this.#layout, name)
   }
 
+  commandLine(name: PartName): { readonly command: string; readonly args: readonly string[] } {
+    const { command, args } = this.#spec(name)
+    return { command: findCommand(command) ?? command, args }
+  }
+
   /** Throws, naming the part and showing the end of its log, if one that was healthy has ended and was not taken down. */
   assertAlive(): void {
     for (const name of this.#seenHealthy) {

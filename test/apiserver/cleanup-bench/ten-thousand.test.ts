@@ -1,0 +1,253 @@
+/**
+ * Thousands of finished pods brought to a threshold: by Gracewatch, and on the same set by kube-controller-manager's own collector. Times are
+ * printed, for they are the machine's; which pods go and what is recorded of them is what has to hold.
+ *
+ * In `npm test` there are 2,000; GRACEWATCH_CLEANUP_PODS=10000 makes it so many.
+ */
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { GROUP } from '../../../src/api/pod-termination.ts'
+import { established, root, useApiServer } from '../connect.ts'
+import type { ControllerProcess } from '../recorder/controller.ts'
+import { createIdentity } from '../recorder/identity.ts'
+import { Kubelet } from '../recorder/kubelet.ts'
+import { delay, eventually } from '../waiting.ts'
+import { type Deletion, Deletions } from './deletions.ts'
+import { buildController, startController } from './gracewatch.ts'
+import { Pile, type PilePod, type What } from './pile.ts'
+import { Podgc } from './podgc.ts'
+import { requestsServed, since } from './requests.ts'
+
+const COUNT = Number(process.env.GRACEWATCH_CLEANUP_PODS ?? 2000)
+const THRESHOLD = COUNT / 5
+const TO_DELETE = COUNT - THRESHOLD
+const MIB = 1024 * 1024
+const MINUTES = 60_000
+/** For one run at the slowest rate, and for making its pods. */
+const PATIENCE_MS = 2 * MINUTES + (TO_DELETE / 20) * 1000
+/** Limits that do not bind. */
+const UNBOUND = 10_000
+const DEFAULT_RATE = 50
+const DEFAULT_CONCURRENCY = 8
+
+const bed = useApiServer('cleanup-bench')
+const broughtCrds: string[] = []
+const figures: string[] = []
+const rates: Record<string, number> = {}
+let clusterRoles: string[] = []
+let token: string
+let kubelet: Kubelet
+let pile: Pile
+
+beforeAll(async () => {
+  buildController()
+  // The program knows its own group alone, and nothing of Gracewatch's runs in a control plane.
+  for (const plural of ['podterminations', 'podcleanups']) {
+    const crd = `${plural}.${GROUP}`
+    if ((await bed.cluster.tryKubectl(['get', 'crd', crd])).code === 0) continue
+    broughtCrds.push(crd)
+    await bed.kubectl('apply', '--server-side', '-f', join(root, 'crds', `${crd}.yaml`))
+    await established(bed, crd)
+  }
+  const identity = await createIdentity(bed, { namespace: bed.namespace, group: GROUP, cleanup: true })
+  token = identity.token
+  clusterRoles = identity.clusterRoles
+  // What podgc deletes as well is a pod whose node is not there.
+  kubelet = await Kubelet.start(bed.http, bed.namespace)
+  pile = await Pile.prepare(bed, kubelet.node)
+  await nobodyElses()
+}, 10 * MINUTES)
+
+afterAll(async () => {
+  if (figures.length > 0) console.log(`\n${COUNT} finished pods to a threshold of ${THRESHOLD}:\n${figures.join('\n')}`)
+  if (pile !== undefined) {
+    await pile.clear()
+    await bed.cluster.tryKubectl(['delete', 'namespace', ...pile.namespaces, '--wait=false'])
+  }
+  await kubelet?.stop()
+  const roles = clusterRoles.flatMap((name) => [`clusterrole/${name}`, `clusterrolebinding/${name}`])
+  if (roles.length > 0) await bed.cluster.tryKubectl(['delete', ...roles, '--wait=false'])
+  for (const crd of broughtCrds) await bed.cluster.tryKubectl(['delete', 'crd', crd, '--wait=false'])
+}, 10 * MINUTES)
+
+/** podgc counts the pods of the whole cluster: those of other tests have to be gone. */
+async function nobodyElses(): Promise<void> {
+  const fieldSelector = 'status.phase!=Pending,status.phase!=Running,status.phase!=Unknown'
+  const none = async () => {
+    const list = await bed.http.request({ method: 'GET', path: '/api/v1/pods', query: { fieldSelector, limit: 1 } })
+    return list.json<{ items: object[] }>().items.length === 0 || undefined
+  }
+  await eventually(none, 60_000, 'finished pods of others gone')
+}
+
+async function filled(what: What): Promise<ReadonlyMap<string, PilePod>> {
+  await pile.clear()
+  const at = performance.now()
+  const pods = await pile.fill(COUNT, what)
+  console.log(`${COUNT} finished pods (${what}) made in ${((performance.now() - at) / 1000).toFixed(1)} s`)
+  expect(pods.size).toBe(COUNT)
+  return pods
+}
+
+/** Deletions a second from the first to the last. */
+function rateOf(deletions: readonly Deletion[]): { readonly seconds: number; readonly perSecond: number } {
+  const seconds = ((deletions.at(-1)?.at ?? Number.NaN) - (deletions[0]?.at ?? Number.NaN)) / 1000
+  return { seconds, perSecond: (deletions.length - 1) / seconds }
+}
+
+interface GracewatchRun {
+  readonly what: What
+  readonly rate: number
+  readonly concurrency: number
+}
+
+async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise<number> {
+  const pods = await filled(what)
+  const deletions = await Deletions.start(bed.http, pile.label)
+  let controller: ControllerProcess | undefined
+  try {
+    const before = await requestsServed(bed.http)
+    const startedAt = performance.now()
+    controller = await startController({
+      cluster: bed.cluster,
+      namespace: bed.namespace,
+      token,
+      name: 'bench',
+      args: [
+        ...pile.namespaces.map((namespace) => `--namespaces=${namespace}`),
+        '--cleanup',
+        `--cleanup-total=${THRESHOLD}`,
+        '--cleanup-bare-pods',
+        '--cleanup-finished-job-pods',
+        // These pods have just been made, where a pile is of days ago: it is none to reconstruct as of the last hour, and none too young.
+        '--cleanup-min-age=0s',
+        '--catch-up=0s',
+        `--cleanup-deletes-per-second=${rate}`,
+        `--cleanup-concurrency=${concurrency}`,
+        `--writes-per-second=${UNBOUND}`,
+        // Retention is another matter.
+        '--records-per-namespace=100000',
+        '--records-total=1000000',
+      ],
+    })
+    const running = controller
+    await running.ready()
+    await running.leads()
+    const idle = running.memory()
+    await deletions.reach(TO_DELETE, PATIENCE_MS, () => {
+      if (!running.running) throw new Error(`the controller has ended: ${running.text}`)
+    })
+    const requests = since(before, await requestsServed(bed.http))
+    // A pass or two more: nothing else may go.
+    await delay(12_000)
+    const { resident, peak } = running.memory()
+    expect(await running.stop()).toMatchObject({ code: 0 })
+
+    const deleted = deletions.all.map(({ uid }) => pods.get(uid))
+    const left = await pile.left()
+    const recorded = await pile.recorded()
+    expect(deletions.all).toHaveLength(TO_DELETE)
+    expect(left.size).toBe(THRESHOLD)
+    expect(deleted.filter((pod) => pod === undefined || pod.protected)).toEqual([])
+    const failed = deleted.flatMap((pod) => (pod?.phase === 'Failed' ? [pod] : []))
+    expect(failed.filter(({ uid }) => !recorded.has(uid))).toEqual([])
+    // Nor of any that Succeeded, nor of any that stays.
+    expect(recorded.size).toBe(failed.length)
+    expect(running.lines.all.filter(({ level }) => level === 'error')).toEqual([])
+
+    const { seconds, perSecond } = rateOf(deletions.all)
+    const whole = ((deletions.all.at(-1)?.at ?? Number.NaN) - startedAt) / 1000
+    const total = requests.reduce((sum, [, count]) => sum + count, 0)
+    const mib = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB`
+    figures.push(
+      `Gracewatch (${what}, at most ${rate} a second, ${concurrency} at once): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
+        `${whole.toFixed(1)} s from its start; ${failed.length} records; ${(total / TO_DELETE).toFixed(2)} requests a delete ` +
+        `(${requests
+          .slice(0, 5)
+          .map(([key, count]) => `${key} ${(count / TO_DELETE).toFixed(2)}`)
+          .join(', ')}); ` +
+        `resident ${mib(idle.resident)} at first, ${mib(resident)} after, ${mib(peak)} at most`,
+    )
+    return perSecond
+  } finally {
+    if (controller?.running === true) await controller.kill()
+    deletions.close()
+  }
+}
+
+describe(`${COUNT} finished pods`, () => {
+  it(
+    'Gracewatch brings them to the threshold, and records each Failed one',
+    async () => {
+      rates.mixed = await byGracewatch({ what: 'mixed', rate: UNBOUND, concurrency: DEFAULT_CONCURRENCY })
+    },
+    PATIENCE_MS * 2,
+  )
+
+  it(
+    'podgc on the same set',
+    async () => {
+      const pods = await filled('mixed')
+      const deletions = await Deletions.start(bed.http, pile.label)
+      const before = await requestsServed(bed.http)
+      const podgc = Podgc.start(bed.cluster, { threshold: THRESHOLD, rate: { qps: UNBOUND, burst: UNBOUND } })
+      try {
+        await deletions.reach(TO_DELETE, PATIENCE_MS, () => podgc.check())
+      } finally {
+        await podgc.stop()
+        deletions.close()
+      }
+      const requests = since(before, await requestsServed(bed.http))
+      const { seconds, perSecond } = rateOf(deletions.all)
+      rates.podgc = perSecond
+      expect((await pile.left()).size).toBe(THRESHOLD)
+      const deleted = deletions.all.map(({ uid }) => pods.get(uid))
+      const count = (is: (pod: PilePod | undefined) => boolean | undefined) => deleted.filter(is).length
+      const total = requests.reduce((sum, [, calls]) => sum + calls, 0)
+      figures.push(
+        `podgc (${UNBOUND} requests a second): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
+          `${(total / TO_DELETE).toFixed(2)} requests a delete; no record of ${count((pod) => pod?.phase === 'Failed')} Failed pods, and ` +
+          `${count((pod) => pod?.protected)} of those gone that Gracewatch leaves alone`,
+      )
+    },
+    PATIENCE_MS * 2,
+  )
+
+  it(
+    'Gracewatch where nothing is to be recorded, as podgc records nothing',
+    async () => {
+      rates.succeeded = await byGracewatch({ what: 'Succeeded', rate: UNBOUND, concurrency: DEFAULT_CONCURRENCY })
+      const { mixed, podgc, succeeded } = rates
+      if (mixed === undefined || podgc === undefined) return
+      const ratio = (rate: number) => (rate / podgc).toFixed(2)
+      figures.push(
+        `ratio to podgc, neither held back by a rate: ${ratio(succeeded)} without records, ${ratio(mixed)} with a record of each Failed pod`,
+      )
+    },
+    PATIENCE_MS * 2,
+  )
+
+  it(
+    'as they come out of the box: Gracewatch at its default rate, and podgc at its own',
+    async () => {
+      const perSecond = await byGracewatch({ what: 'mixed', rate: DEFAULT_RATE, concurrency: DEFAULT_CONCURRENCY })
+      // A burst of a second's worth goes at once.
+      expect(perSecond).toBeLessThanOrEqual((DEFAULT_RATE * TO_DELETE) / (TO_DELETE - DEFAULT_RATE) + 1)
+      await filled('mixed')
+      const deletions = await Deletions.start(bed.http, pile.label)
+      const podgc = Podgc.start(bed.cluster, { threshold: THRESHOLD })
+      try {
+        // What comes in a burst comes first.
+        await deletions.reach(50, MINUTES, () => podgc.check())
+        const from = deletions.all.length
+        await delay(10_000)
+        const { perSecond: own } = rateOf(deletions.all.slice(from - 1))
+        figures.push(`podgc at its default rate (--kube-api-qps=20): ${own.toFixed(0)} deletes a second`)
+      } finally {
+        await podgc.stop()
+        deletions.close()
+      }
+    },
+    PATIENCE_MS * 3,
+  )
+})
