@@ -25,7 +25,7 @@ const figures: string[] = []
 
 beforeAll(async () => {
   bed = given.bed
-  guide = await Guide.open(bed)
+  guide = await Guide.open(bed, 'docs/gates.md')
 })
 
 afterAll(async () => {

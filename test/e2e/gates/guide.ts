@@ -9,19 +9,23 @@ const ROOT = resolve(import.meta.dirname, '../../..')
 /** The image that the examples run, which no registry has to give: it is the busybox of the tests under this name. */
 const IMAGE = 'docker.io/library/busybox:1.37'
 
-/** What docs/gates.md tells people to do, done as it is written there: its manifests and its commands are used verbatim. */
+/** What a page of docs/ tells people to do, done as it is written there: its manifests and its commands are used verbatim. */
 export class Guide {
   readonly #bed: Bed
-  readonly #text = readFileSync(join(ROOT, 'docs/gates.md'), 'utf8')
+  readonly #page: string
+  readonly #text: string
 
-  private constructor(bed: Bed) {
+  private constructor(bed: Bed, page: string) {
     this.#bed = bed
+    this.#page = page
+    this.#text = readFileSync(join(ROOT, page), 'utf8')
   }
 
-  static async open(bed: Bed): Promise<Guide> {
+  /** @param page `docs/gates.md` */
+  static async open(bed: Bed, page: string): Promise<Guide> {
     const there = await bed.cluster.images()
     if (!there.includes(IMAGE)) await bed.cluster.ctr(['images', 'tag', bed.busybox, IMAGE])
-    return new Guide(bed)
+    return new Guide(bed, page)
   }
 
   async close(): Promise<void> {
@@ -31,7 +35,7 @@ export class Guide {
   /** Applies the manifests of an example. */
   async apply(stage: Stage, example: string): Promise<void> {
     const [manifests] = this.#blocks(example, 'yaml')
-    if (manifests === undefined) throw new Error(`docs/gates.md has no manifests for the example ${example}`)
+    if (manifests === undefined) throw new Error(`${this.#page} has no manifests for the example ${example}`)
     await this.#bed.cluster.kubectl(['apply', '-n', stage.namespace, '-f', '-'], { input: manifests })
   }
 
@@ -43,12 +47,12 @@ export class Guide {
   /** Runs all commands of an example. */
   async run(stage: Stage, example: string): Promise<void> {
     const scripts = this.scripts(example)
-    if (scripts.length === 0) throw new Error(`docs/gates.md has no commands for the example ${example}`)
+    if (scripts.length === 0) throw new Error(`${this.#page} has no commands for the example ${example}`)
     for (const script of scripts) await this.script(stage, script)
   }
 
-  /** As a person does who is in the repository, with the namespace as the one of the current context. */
-  async script(stage: Stage, script: string): Promise<void> {
+  /** As a person does who is in the repository, with the namespace as the one of the current context. Returns what it printed. */
+  async script(stage: Stage, script: string): Promise<string> {
     const { cluster, folder } = this.#bed
     const kubeconfig = join(folder, `${stage.namespace}.kubeconfig`)
     const config: Raw = parse(readFileSync(cluster.kubeconfigPath, 'utf8'))
@@ -59,7 +63,7 @@ export class Guide {
     writeFileSync(kubeconfig, JSON.stringify(config), { mode: 0o600 })
     try {
       const env = { KUBECONFIG: kubeconfig, PATH: `${cluster.kubectlFolder}:${process.env.PATH}` }
-      await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: ROOT, env })
+      return await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: ROOT, env })
     } finally {
       rmSync(kubeconfig)
     }

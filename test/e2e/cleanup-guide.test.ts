@@ -1,0 +1,92 @@
+/** docs/cleanup.md, done on a real node as it is written there, with cleanup and readiness gates installed together. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { attachCluster, type Cluster, ensureCluster, terminalProgress } from '../cluster/index.ts'
+import { install } from '../cluster/install.ts'
+import type { Raw } from './api.ts'
+import { Bed, type Stage } from './gates/bed.ts'
+import { Guide } from './gates/guide.ts'
+
+/** As for the scenarios: what runs is somebody else's, and stays. */
+const EXTERNAL = process.env.GRACEWATCH_E2E_CONTROLLER === 'external'
+const MINUTES = 60_000
+const CLEANUPS = '/apis/gracewatch.dev/v1alpha1'
+
+let cluster: Cluster
+let bed: Bed
+let guide: Guide
+let stage: Stage
+
+beforeAll(async () => {
+  const progress = terminalProgress(process.stderr)
+  const command = 'npm test -- e2e (docs/cleanup.md)'
+  cluster = EXTERNAL ? await attachCluster({ shape: 'node' }) : await ensureCluster({ shape: 'node', progress, command })
+  if (!EXTERNAL) await install(cluster, progress, { gates: true, cleanup: true })
+  bed = await Bed.start(cluster)
+  guide = await Guide.open(bed, 'docs/cleanup.md')
+  stage = await bed.stage('cleanup')
+}, 15 * MINUTES)
+
+afterAll(async () => {
+  try {
+    await guide?.close()
+    await bed?.stop()
+  } finally {
+    await cluster?.close()
+  }
+}, 5 * MINUTES)
+
+const pods = async (): Promise<Raw[]> => (await bed.api.get(stage.path('Pod'))).items
+const records = async (): Promise<Raw[]> => (await bed.api.get(`${CLEANUPS}/namespaces/${stage.namespace}/podterminations`)).items
+const names = (objects: readonly Raw[]): string[] => objects.map(({ metadata }) => metadata.name).toSorted()
+/** The names that a plan has in its column POD. */
+const planned = (text: string): string[] =>
+  text
+    .split('\n')
+    .flatMap((line) => / (import-\S+) +Failed +dry run /.exec(line)?.[1] ?? [])
+    .toSorted()
+
+describe('docs/cleanup.md', () => {
+  it('its first PodCleanup only tells, and then deletes what the plan named, with a record of each', async () => {
+    const [tells = '', plans = '', lets = ''] = guide.scripts('first')
+    await guide.apply(stage, 'first')
+    expect(await guide.script(stage, tells)).toMatch(/^finished +7 +4 +0 +true +True /m)
+    const before = await pods()
+    expect(before).toHaveLength(7)
+    const named = planned(await guide.script(stage, plans))
+    expect(named).toHaveLength(4)
+    expect(await records()).toHaveLength(0)
+
+    const said = await guide.script(stage, lets)
+    const left = names(await pods())
+    expect(left).toHaveLength(3)
+    expect(left).toContain('check')
+    expect(names(before).filter((name) => !left.includes(name))).toEqual(named)
+    const written = await records()
+    expect(written.map(({ pod }) => pod.name).toSorted()).toEqual(named)
+    for (const { pod, outcome, state } of written)
+      expect({ outcome, state, uid: pod.uid }).toEqual({
+        outcome: 'Failed',
+        state: 'Complete',
+        uid: before.find(({ metadata }) => metadata.name === pod.name)?.metadata.uid,
+      })
+    expect(said).toContain('PodsDeleted')
+    const { status } = await bed.api.get(`/apis/batch/v1/namespaces/${stage.namespace}/jobs/import`)
+    expect(status.failed).toBe(6)
+  })
+
+  it.each(['workflows', 'evicted'])('its PodCleanup %s is one that the controller accepts', async (name) => {
+    await guide.apply(stage, name)
+    await stage.kubectl('wait', `podcleanup/${name}`, '--for=condition=Accepted', '--timeout=60s')
+  })
+
+  it.skipIf(EXTERNAL)('its way out takes the right to delete pods from the controller, and leaves the records', async () => {
+    const controller = 'system:serviceaccount:gracewatch-system:gracewatch-controller'
+    const may = (verb: string, resource: string) =>
+      bed.cluster.tryKubectl(['auth', 'can-i', verb, resource, `--as=${controller}`]).then(({ stdout }) => stdout.trim())
+    expect(await may('delete', 'pods')).toBe('yes')
+    await guide.run(stage, 'away')
+    expect(await may('delete', 'pods')).toBe('no')
+    expect(await may('list', 'podcleanups.gracewatch.dev')).toBe('no')
+    expect(await records()).toHaveLength(4)
+  })
+})
