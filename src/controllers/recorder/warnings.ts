@@ -4,13 +4,15 @@
  */
 import type { PodTermination } from '../../api/pod-termination.ts'
 import { type Micros, SECOND } from '../../core/time.ts'
-import { type EventWriter, eventName, type ObjectReference } from '../../kube/events.ts'
+import { KubeError } from '../../kube/errors.ts'
+import { type EventWriter, eventName, type KubernetesEvent, type ObjectReference } from '../../kube/events.ts'
 import type { Log } from '../../kube/log.ts'
 
 const WINDOW: Micros = 300 * SECOND
 /** Windows that a stop still closes: each costs a request. */
 const MAX_CLOSED_AT_STOP = 200
 const MAX_KEYS = 10_000
+const MAX_AGAIN = 1000
 
 interface Warning {
   readonly reason: string
@@ -56,6 +58,8 @@ export class Warnings {
   readonly #options: WarningsOptions
   readonly #window: Micros
   readonly #open = new Map<string, Open>()
+  /** What the API server did not take, though it may yet. */
+  #again: KubernetesEvent[] = []
   failed = 0
 
   constructor(options: WarningsOptions) {
@@ -112,14 +116,18 @@ export class Warnings {
         lastAt: now,
         pods: [pod.name],
       })
-      await this.#write(podReference, reason, message, 1, now, now)
+      const first = { count: 1, firstAt: now, lastAt: now }
+      await this.#write(warning(podReference, reason, message, first))
       if (workloadReference !== podReference)
-        await this.#write(workloadReference, reason, `pod ${pod.name}: ${message}`, 1, now, now)
+        await this.#write(warning(workloadReference, reason, `pod ${pod.name}: ${message}`, first))
     }
   }
 
-  /** Closes the windows whose time is over and tells their counts. To be called about each minute. */
+  /** Writes what could not be written before, closes the windows whose time is over and tells their counts. To be called each few seconds. */
   async flush(): Promise<void> {
+    const again = this.#again
+    this.#again = []
+    for (const event of again) await this.#write(event)
     const now = this.#options.now()
     for (const [key, open] of [...this.#open]) {
       if (now - open.openedAt >= this.#window) await this.#close(key, open)
@@ -137,26 +145,30 @@ export class Warnings {
     if (open.count === 1) return
     const others = open.count > open.pods.length ? ` and ${open.count - open.pods.length} more` : ''
     const message = `${open.count} pods within ${spanOf(open.lastAt - open.openedAt)} (${open.pods.join(', ')}${others}); the last: ${open.lastMessage}`
-    await this.#write(open.workload, open.reason, message, open.count, open.openedAt, open.lastAt)
+    const { count, openedAt: firstAt, lastAt } = open
+    await this.#write(warning(open.workload, open.reason, message, { count, firstAt, lastAt }))
   }
 
-  async #write(
-    object: ObjectReference,
-    reason: string,
-    message: string,
-    count: number,
-    firstAt: Micros,
-    lastAt: Micros,
-  ): Promise<void> {
-    const name = eventName(object.name, `${object.uid}/${reason}/${firstAt}`)
+  async #write(event: KubernetesEvent): Promise<void> {
     try {
-      const result = await this.#options.writer.write({ name, object, type: 'Warning', reason, message, count, firstAt, lastAt })
+      const result = await this.#options.writer.write(event)
       if (result.result === 'Refused') this.failed++
     } catch (error) {
-      this.failed++
-      this.#options.log.debug({ error: String(error), reason }, 'event not written')
+      this.#options.log.debug({ error: String(error), reason: event.reason }, 'event not written')
+      if (error instanceof KubeError && error.retryable && this.#again.length < MAX_AGAIN) this.#again.push(event)
+      else this.failed++
     }
   }
+}
+
+function warning(
+  object: ObjectReference,
+  reason: string,
+  message: string,
+  times: Pick<KubernetesEvent, 'count' | 'firstAt' | 'lastAt'>,
+): KubernetesEvent {
+  const name = eventName(object.name, `${object.uid}/${reason}/${times.firstAt}`)
+  return { name, object, type: 'Warning', reason, message, ...times }
 }
 
 /** How long it took, in the unit that a person would use; never less than it was. */

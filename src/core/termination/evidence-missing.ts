@@ -41,7 +41,7 @@ export function evidenceMissing(input: MissingInput): string[] {
   }
   if (remains)
     found.push(
-      'the record was written from what the pod still said of itself before it was deleted: how its end came about is not known.',
+      'the record was written late, right before a cleanup deleted the pod, from what the pod itself still said of its end.',
     )
   found.push(...unmeasured(input))
   if (foreignKernel !== undefined && kernel === undefined)
