@@ -1,4 +1,4 @@
-/** What the tests of readiness gates stand on: the cluster with gates installed, their own watches, and a namespace for each test. */
+/** What the tests of readiness gates and of cleanup stand on: the cluster with either installed, their own watches, and a namespace for each test. */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,8 +20,13 @@ const PATHS: Record<string, string> = {
   PersistentVolumeClaim: '/api/v1/namespaces/NS/persistentvolumeclaims',
   Deployment: '/apis/apps/v1/namespaces/NS/deployments',
   StatefulSet: '/apis/apps/v1/namespaces/NS/statefulsets',
+  DaemonSet: '/apis/apps/v1/namespaces/NS/daemonsets',
   Job: '/apis/batch/v1/namespaces/NS/jobs',
+  CronJob: '/apis/batch/v1/namespaces/NS/cronjobs',
+  Event: '/api/v1/namespaces/NS/events',
   PodReadinessGate: `${GATES}/namespaces/NS/podreadinessgates`,
+  PodCleanup: `${GATES}/namespaces/NS/podcleanups`,
+  PodTermination: `${GATES}/namespaces/NS/podterminations`,
 }
 
 /** Wall clock with the resolution of the monotonic one; it compares arrivals within this process alone. */

@@ -1,0 +1,346 @@
+/**
+ * Cleanup on a real node, installed as a user does it, beside Kubernetes' own controllers: pods that were really evicted, failed and ran to
+ * their ends. What goes is what `gracewatch cleanup plan` named, what is protected stays, of each Failed pod the record stands, and whoever owns
+ * the pods does not notice. The tests are steps of one story.
+ */
+import { execFile } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Raw } from '../api.ts'
+import { type Bed, conditionOf, type Stage } from '../gates/bed.ts'
+import { useInstalled } from '../gates/use-gates.ts'
+import { deletesOf, sizeOf } from './audit.ts'
+import { Workloads } from './workloads.ts'
+
+const given = useInstalled('the tests of cleanup', { cleanup: true })
+const ROOT = resolve(import.meta.dirname, '../../..')
+const GRACEWATCH = 'system:serviceaccount:gracewatch-system:gracewatch-controller'
+const KCM = 'kube-controller-manager'
+const MIN_AGE_SECONDS = 5
+const YOUNG_SECONDS = 30
+const TTL_SECONDS = 20
+const RULES = ['web', 'nightly', 'task', 'young', 'rest'] as const
+
+let bed: Bed
+let stage: Stage
+let workloads: Workloads
+let auditFrom: number
+/** Records before any pod was deleted, by the pod's UID. */
+let before: ReadonlyMap<string, Raw>
+let planned: Planned
+
+interface Planned {
+  pods: { name: string; action: string; reason: string; record: boolean; dryRun: boolean }[]
+}
+
+const pods = (app: string): Raw[] => present().filter((pod) => pod.metadata.labels?.app === app)
+const finished = (pod: Raw): boolean => ['Succeeded', 'Failed'].includes(pod.status?.phase)
+const nameOf = (pod: Raw): string => pod.metadata.name
+const namesOf = (list: readonly Raw[]): string[] => list.map(nameOf).sort()
+
+function present(): Raw[] {
+  return bed.observations.podsIn(stage.namespace).flatMap(({ type, object }) => (type === 'DELETED' ? [] : [object]))
+}
+
+/** Every pod that there ever was, as its last line has it. */
+const everyPod = (): Raw[] => bed.observations.podsIn(stage.namespace).map(({ object }) => object)
+
+function until(what: string, seconds: number, is: () => boolean): Promise<true> {
+  return bed.observations
+    .waitFor(() => is() && (true as const), seconds, what)
+    .catch((error: Error) => {
+      const there = present().map((pod) => `${nameOf(pod)} ${pod.status?.phase} ${pod.status?.reason ?? ''}`)
+      throw new Error(`${error.message}; pods: ${there.join(', ')}`)
+    })
+}
+
+async function eventually<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
+  const late = performance.now() + seconds * 1000
+  for (;;) {
+    const found = await ask()
+    if (found !== undefined) return found
+    if (performance.now() > late) throw new Error(`${what}: not within ${seconds} s`)
+    await new Promise((done) => setTimeout(done, 200))
+  }
+}
+
+const statusOf = async (rule: string): Promise<Raw> => (await bed.api.get(stage.path('PodCleanup', rule))).status
+
+/** The status of a PodCleanup once it is as wanted. */
+async function settled(rule: string, seconds: number, is: (status: Raw) => boolean): Promise<Raw> {
+  return eventually(`the status of PodCleanup ${rule}`, seconds, async () => {
+    const status = await statusOf(rule)
+    return status !== undefined && is(status) ? status : undefined
+  }).catch(async (error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(await statusOf(rule))}`)
+  })
+}
+
+const keptIn = (status: Raw): Record<string, number> =>
+  Object.fromEntries((status.kept ?? []).map(({ reason, count }: Raw) => [reason, count]))
+
+async function records(): Promise<Map<string, Raw[]>> {
+  const { items } = await bed.api.get(stage.path('PodTermination'))
+  return Map.groupBy(items as Raw[], (record) => record.pod.uid) // as the API documents a list
+}
+
+/** Of each pod that Failed there is one that is Complete. */
+async function recordsOf(failed: readonly Raw[]): Promise<Map<string, Raw>> {
+  return eventually(`records of ${namesOf(failed).join(', ')}`, 60, async () => {
+    const all = await records()
+    const found = failed.flatMap(({ metadata: { uid } }): [string, Raw][] => {
+      const [record] = all.get(uid) ?? []
+      return record?.state === 'Complete' ? [[uid, record]] : []
+    })
+    return found.length === failed.length ? new Map(found) : undefined
+  })
+}
+
+/** Makes a bare pod and waits for its end. */
+async function runsOut(name: string, app: string, code: number, metadata: Raw = {}): Promise<void> {
+  await stage.create(workloads.pod(name, app, workloads.ends(code), metadata))
+  await stage.until(name, 'ended', finished)
+}
+
+beforeAll(async () => {
+  bed = given.bed
+  stage = await bed.stage('cleanup')
+  workloads = new Workloads(stage)
+  auditFrom = sizeOf(bed.cluster.auditLogPath)
+  // What ends while nobody watches has a record from what is left of it.
+  await bed.scaleController(0)
+  await runsOut('task-1', 'task', 1)
+  await bed.scaleController(2)
+  await stage.create(
+    workloads.deployment('web', 2, workloads.evicted(3, {}, 'web')),
+    workloads.statefulSet('db', workloads.evicted(1, { waits: true }, 'db')),
+    workloads.daemonSet('log', workloads.evicted(1, { waits: true }, 'log')),
+    workloads.job('once', workloads.ends(0)),
+    workloads.job('broken', workloads.ends(1), { backoffLimit: 1 }),
+    workloads.job('halfway', workloads.failsOnce('halfway'), { backoffLimit: 3 }),
+    workloads.cronJob('nightly', workloads.ends(0)),
+  )
+  for (const [index, code] of [0, 1, 0, 1, 0].entries()) await runsOut(`task-${index + 2}`, 'task', code)
+  await runsOut('task-kept', 'task', 1, { annotations: { 'gracewatch.dev/keep': '' } })
+  await runsOut('task-held', 'task', 1, { finalizers: ['example.com/held'] })
+  await runsOut('alone', 'alone', 1)
+  for (let index = 1; index <= 4; index += 1) {
+    await stage.kubectl('create', 'job', `nightly-${index}`, '--from=cronjob/nightly')
+    await until(`the pod of nightly-${index} at its end`, 60, () => pods('nightly').filter(finished).length === index)
+  }
+  const ended = (app: string, count: number) => pods(app).filter(finished).length === count
+  await until('three pods evicted, and two that run', 180, () => ended('web', 3) && pods('web').filter(isReady).length === 2)
+  await until('what fails has failed', 60, () => ended('broken', 2) && ended('halfway', 1) && ended('once', 1))
+  await until('db and log run', 60, () => [...pods('db'), ...pods('log')].filter(isReady).length === 2)
+  const jobs = ['once', 'broken', 'nightly-1', 'nightly-2', 'nightly-3', 'nightly-4']
+  for (const job of jobs) await eventually(`Job ${job} finished`, 60, async () => (await isFinished(job)) || undefined)
+  // The Job controller takes its finalizer off what it has counted.
+  await until('the finalizers of Jobs gone', 30, () => present().every(notCounted))
+}, 600_000)
+
+afterAll(async () => {
+  // The finalizer would hold the namespace.
+  await bed?.api.patch(stage.path('Pod', 'task-held'), { metadata: { finalizers: null } }, 'merge').catch(() => undefined)
+})
+
+const isReady = (pod: Raw): boolean => conditionOf(pod, 'Ready')?.status === 'True'
+const notCounted = (pod: Raw): boolean => !finished(pod) || !pod.metadata.finalizers?.includes('batch.kubernetes.io/job-tracking')
+
+async function isFinished(job: string): Promise<boolean> {
+  const { status } = await bed.api.get(stage.path('Job', job))
+  return status.conditions?.some(({ type, status: is }: Raw) => ['Complete', 'Failed'].includes(type) && is === 'True') ?? false
+}
+
+describe('cleanup beside the controllers of Kubernetes', () => {
+  it('of each pod that Failed a record tells how, before anybody deletes it', async () => {
+    const failed = present().filter((pod) => pod.status.phase === 'Failed')
+    // web 3, broken 2, halfway 1, alone, and of the tasks 1, 3, 5, kept and held.
+    expect(failed).toHaveLength(12)
+    before = await recordsOf(failed)
+    const told = (pod: Raw) => before.get(pod.metadata.uid)
+    for (const pod of pods('web').filter(finished)) {
+      expect(pod.status.reason).toBe('Evicted')
+      expect(told(pod)).toMatchObject({ cause: { type: 'Evicted' }, pod: { workload: { kind: 'Deployment', name: 'web' } } })
+    }
+    for (const pod of [...pods('broken'), ...pods('alone')]) expect(told(pod)).toMatchObject({ outcome: 'Failed' })
+    // The one that nobody saw end says what is not known of it.
+    const findings = (pod: Raw) => (told(pod)?.findings ?? []).map(({ type }: Raw) => type)
+    expect(findings(stage.podNamed('task-1'))).toContain('EvidenceMissing')
+    expect(findings(stage.podNamed('task-3'))).not.toContain('EvidenceMissing')
+  })
+
+  it('on dry run the PodCleanups say what they would do, as gracewatch cleanup plan does, and nothing goes', async () => {
+    const minAge = `${MIN_AGE_SECONDS}s`
+    const app = (name: string) => ({ selector: { matchLabels: { app: name } }, minAge })
+    await stage.create(
+      workloads.cleanup('web', { ...app('web'), keep: { total: 1 } }),
+      workloads.cleanup('nightly', { ...app('nightly'), keep: { perOwner: 1 }, finishedJobPods: true }),
+      workloads.cleanup('task', { ...app('task'), keep: { total: 4 }, barePods: true }),
+      workloads.cleanup('young', { ...app('young'), keep: { total: 0 }, barePods: true, minAge: `${YOUNG_SECONDS}s` }),
+      workloads.cleanup('rest', { selector: { matchLabels: { group: 'rest' } }, minAge, keep: { total: 0 } }),
+    )
+    const counts = { web: [3, 2], nightly: [4, 3], task: [8, 4], young: [0, 0], rest: [5, 0] } as const
+    for (const rule of RULES) {
+      const [candidates, toDelete] = counts[rule]
+      await settled(rule, 40, (it) => it.candidates === candidates && it.toDelete === toDelete)
+    }
+    expect(keptIn(await statusOf('web'))).toEqual({ WithinKeepTotal: 1 })
+    expect(keptIn(await statusOf('nightly'))).toEqual({ WithinKeepPerOwner: 1 })
+    expect(keptIn(await statusOf('task'))).toEqual({ KeepAnnotation: 1, HasFinalizers: 1, WithinKeepTotal: 2 })
+    expect(keptIn(await statusOf('rest'))).toEqual({ JobFinished: 3, JobNotFinished: 1, BarePod: 1 })
+    planned = await plan()
+    const would = planned.pods.filter(({ action }) => action === 'Delete')
+    expect(planned.pods).toHaveLength(20)
+    expect(planned.pods.every(({ dryRun }) => dryRun)).toBe(true)
+    const inOrder = (app: string) =>
+      pods(app)
+        .filter(finished)
+        .sort((a, b) => endOf(a) - endOf(b) || nameOf(a).localeCompare(nameOf(b)))
+        .map(nameOf)
+    const expected = [...inOrder('web').slice(0, 2), ...inOrder('nightly').slice(0, 3), 'task-1', 'task-2', 'task-3', 'task-4']
+    expect(would.map(({ name }) => name).sort()).toEqual(expected.sort())
+    // Those that Failed: two that were evicted, and the tasks 1 and 3.
+    expect(would.filter(({ record }) => record)).toHaveLength(4)
+    expect(deletesOf(bed.cluster.auditLogPath, stage.namespace, auditFrom).filter(({ user }) => user === GRACEWATCH)).toEqual([])
+  })
+
+  it('deletes what the plan named and nothing else, each by its UID and version, and none before its time', async () => {
+    await runsOut('young', 'young', 1)
+    for (const rule of RULES) await bed.api.patch(stage.path('PodCleanup', rule), { spec: { dryRun: false } }, 'merge')
+    const statuses: Record<string, Raw> = {}
+    const deleted = { web: 2, nightly: 3, task: 4, young: 1, rest: 0 } as const
+    expect(keptIn(await settled('young', 20, (it) => it.candidates === 1))).toEqual({ TooYoung: 1 })
+    for (const rule of RULES)
+      statuses[rule] = await settled(rule, YOUNG_SECONDS + 30, (it) => (it.deleted ?? 0) === deleted[rule] && it.toDelete === 0)
+    const named = planned.pods.flatMap(({ name, action }) => (action === 'Delete' ? [name] : []))
+    const stay = planned.pods.flatMap(({ name, action }) => (action === 'Keep' ? [name] : []))
+    const calls = deletesOf(bed.cluster.auditLogPath, stage.namespace, auditFrom).filter(({ user }) => user === GRACEWATCH)
+    expect(
+      calls
+        .filter(({ status }) => status === 200)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([...named, 'young'].sort())
+    for (const { preconditions, gracePeriodSeconds } of calls) {
+      expect(preconditions?.uid).toBeTypeOf('string')
+      expect(preconditions?.resourceVersion).toBeTypeOf('string')
+      expect(gracePeriodSeconds).toBeUndefined()
+    }
+    expect(namesOf(present().filter(finished))).toEqual(stay.sort())
+    for (const lines of bed.observations.pods.values()) {
+      const last = lines.at(-1)
+      if (last?.type !== 'DELETED' || last.object.metadata.namespace !== stage.namespace) continue
+      const { app } = last.object.metadata.labels
+      const minAge = app === 'young' ? YOUNG_SECONDS : MIN_AGE_SECONDS
+      expect(last.arrivedAt / 1000 - endOf(last.object), nameOf(last.object)).toBeGreaterThanOrEqual(minAge * 1000)
+    }
+    for (const rule of RULES) {
+      expect(statuses[rule].conditions).toContainEqual(expect.objectContaining({ type: 'Accepted', status: 'True' }))
+      expect(statuses[rule].errors ?? []).toEqual([])
+    }
+    const { items } = await bed.api.get(stage.path('Event'))
+    const told = items.filter(({ reason }: Raw) => reason === 'PodsDeleted').map(({ involvedObject }: Raw) => involvedObject.name)
+    expect([...new Set(told)].sort()).toEqual(['nightly', 'task', 'web', 'young'])
+  })
+
+  it('every Failed pod that went has its record; those recorded as they ended have that one, untouched', async () => {
+    const gone = everyPod().filter((pod) => pod.status?.phase === 'Failed')
+    const after = await records()
+    for (const pod of gone) {
+      const its = after.get(pod.metadata.uid) ?? []
+      expect(its, nameOf(pod)).toHaveLength(1)
+      expect(its[0], nameOf(pod)).toMatchObject({ state: 'Complete', pod: { name: nameOf(pod) } })
+      const known = before.get(pod.metadata.uid)
+      if (known !== undefined) expect(its[0].metadata.resourceVersion, nameOf(pod)).toBe(known.metadata.resourceVersion)
+    }
+    // What Succeeded was not asked to be recorded.
+    expect([...after.keys()].filter((uid) => !gone.some((pod) => pod.metadata.uid === uid))).toEqual([])
+  })
+
+  it('a StatefulSet and a DaemonSet replace their evicted pods themselves', async () => {
+    // While their controllers are away the evicted pods stand there, for the cleanup to see.
+    await bed.cluster.stopPart(KCM)
+    const old = [...pods('db'), ...pods('log')].map((pod) => pod.metadata.uid)
+    try {
+      workloads.go('db')
+      workloads.go('log')
+      await until('db and log evicted', 120, () =>
+        [...pods('db'), ...pods('log')].every((pod) => pod.status.reason === 'Evicted'),
+      )
+      const status = await settled('rest', 40, ({ candidates }) => candidates === 7)
+      expect(keptIn(status)).toEqual({
+        OwnedByStatefulSet: 1,
+        OwnedByDaemonSet: 1,
+        JobFinished: 3,
+        JobNotFinished: 1,
+        BarePod: 1,
+      })
+      await new Promise((done) => setTimeout(done, 12_000))
+      expect([...pods('db'), ...pods('log')].map((pod) => pod.metadata.uid)).toEqual(old)
+    } finally {
+      await bed.cluster.startPart(KCM)
+    }
+    await until('new pods of db and log', 120, () => {
+      const now = [...pods('db'), ...pods('log')]
+      return now.length === 2 && now.every((pod) => isReady(pod) && !old.includes(pod.metadata.uid))
+    })
+    const calls = deletesOf(bed.cluster.auditLogPath, stage.namespace, auditFrom).filter(({ name }) => /^(db|log)-/.test(name))
+    expect(new Set(calls.filter(({ status }) => status === 200).map(({ user }) => user))).not.toContain(GRACEWATCH)
+    await recordsOf(everyPod().filter((pod) => old.includes(pod.metadata.uid)))
+  })
+
+  it('a Job with ttlSecondsAfterFinished goes at its time, by its own controller', async () => {
+    await stage.create(workloads.job('short', workloads.ends(0), { ttlSecondsAfterFinished: TTL_SECONDS }))
+    await until('the pod of short at its end', 60, () => pods('short').some(finished))
+    const [pod] = pods('short')
+    await settled('rest', 40, (status) => keptIn(status).JobFinished === 4)
+    await until('the pod of short gone', TTL_SECONDS + 60, () => pods('short').length === 0)
+    const gone = await eventually(
+      'Job short gone',
+      30,
+      async () => (await bed.api.find(stage.path('Job', 'short'))) === undefined || undefined,
+    )
+    expect(gone).toBe(true)
+    const calls = deletesOf(bed.cluster.auditLogPath, stage.namespace, auditFrom).filter(({ name }) => name === nameOf(pod))
+    expect(calls.map(({ user }) => user)).not.toContain(GRACEWATCH)
+    await settled('rest', 40, (status) => keptIn(status).JobFinished === 3)
+  })
+
+  it('the counts of Jobs stay right, and nobody made a pod anew', async () => {
+    const job = async (name: string) => (await bed.api.get(stage.path('Job', name))).status
+    for (let index = 1; index <= 4; index += 1) {
+      const status = await job(`nightly-${index}`)
+      expect(status).toMatchObject({
+        succeeded: 1,
+        conditions: expect.arrayContaining([expect.objectContaining({ type: 'Complete' })]),
+      })
+      expect(status.failed ?? 0).toBe(0)
+    }
+    expect(await job('once')).toMatchObject({ succeeded: 1 })
+    expect(await job('broken')).toMatchObject({ failed: 2 })
+    expect(await job('halfway')).toMatchObject({ failed: 1, active: 1 })
+    expect(await isFinished('halfway')).toBe(false)
+    const ever = (app: string) => everyPod().filter((pod) => pod.metadata.labels?.app === app).length
+    expect(Object.fromEntries(['web', 'nightly', 'once', 'broken', 'halfway', 'task'].map((app) => [app, ever(app)]))).toEqual({
+      ...{ web: 5, nightly: 4, once: 1, broken: 2, halfway: 2 },
+      // The tasks are bare: nobody would.
+      task: 8,
+    })
+    const { status } = await bed.api.get(stage.path('Deployment', 'web'))
+    expect(status).toMatchObject({ replicas: 2, readyReplicas: 2 })
+  })
+})
+
+/** Milliseconds since the epoch, in whole seconds: when a pod finished, as far as it says so. */
+function endOf(pod: Raw): number {
+  const ends = (pod.status.containerStatuses ?? []).map(({ state }: Raw) => Date.parse(state.terminated?.finishedAt ?? ''))
+  const known = ends.filter((at: number) => Number.isFinite(at) && at > 0)
+  return known.length > 0 ? Math.max(...known) : Date.parse(pod.status.startTime ?? pod.metadata.creationTimestamp)
+}
+
+async function plan(): Promise<Planned> {
+  const args = ['cleanup', 'plan', '-n', stage.namespace, '-o', 'json', '--kubeconfig', bed.cluster.kubeconfigPath]
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...args])
+  return JSON.parse(stdout) as Planned // its own documented form
+}
