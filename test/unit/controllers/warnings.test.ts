@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import { Warnings } from '../../../src/controllers/recorder/warnings.ts'
 import { SECOND } from '../../../src/core/time.ts'
+import { KubeError } from '../../../src/kube/errors.ts'
 import type { KubernetesEvent } from '../../../src/kube/events.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
@@ -143,4 +144,22 @@ it('an Event that cannot be written is counted and holds nothing up', async () =
   const warnings = new Warnings({ writer: { write: () => Promise.reject(new Error('no')) }, log: quiet, now: () => 0 })
   await warnings.tell(forcedKill('web-1'))
   expect(warnings.failed).toBe(2)
+})
+
+it('what the API server cannot take is written later, the same Event; what it forbids is not', async () => {
+  const written: KubernetesEvent[] = []
+  const answers = [new KubeError('ServerError', 'etcd is away'), new KubeError('Forbidden', 'no')]
+  const write = async (event: KubernetesEvent) => {
+    const answer = answers.shift()
+    if (answer !== undefined) throw answer
+    written.push(event)
+    return { result: 'Written' as const }
+  }
+  const warnings = new Warnings({ writer: { write }, log: quiet, now: () => SECOND })
+  await warnings.tell(forcedKill('web-1'))
+  expect(written).toEqual([])
+  await warnings.flush()
+  await warnings.flush()
+  expect(written.map(told)).toEqual(['Pod/web-1 GraceExhausted 1'])
+  expect(warnings.failed).toBe(1)
 })

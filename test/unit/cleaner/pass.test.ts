@@ -1,0 +1,147 @@
+/** What a pass does with a plan, with the API server's answers put in: each way in which a pod can turn out not to go. */
+import { beforeEach, describe, expect, it } from 'vitest'
+import { act, Held, inTurns } from '../../../src/controllers/cleaner/pass.ts'
+import { RateLimit } from '../../../src/controllers/rate-limit.ts'
+import type { Verdict } from '../../../src/core/cleanup/types.ts'
+import type { PodSnapshot } from '../../../src/core/evidence.ts'
+import { KubeError } from '../../../src/kube/errors.ts'
+import type { HttpRequest, HttpResponse, KubeHttp } from '../../../src/kube/http.ts'
+import type { Refused } from '../../../src/kube/refusal.ts'
+
+const QUOTA: Refused = { result: 'Refused', reason: 'QuotaExceeded', retry: 'Later', message: 'exceeded quota' }
+
+const verdict = (namespace: string, name: string, more: Partial<Verdict> = {}): Verdict => ({
+  pod: {
+    ...{ uid: `${namespace}/${name}`, namespace, name, resourceVersion: '7', phase: 'Failed', labels: {}, finishedAt: 0 },
+    ...{ finishedSource: 'Containers', deleting: false, finalizers: [] },
+  },
+  ...{ action: 'Delete', reason: 'PastKeepTotal', message: '', rules: ['PodCleanup a/b'], dryRun: false, record: true },
+  onRecordFailure: 'Keep',
+  ...more,
+})
+const names = (verdicts: readonly Verdict[]) => verdicts.map(({ pod }) => pod.name)
+
+describe('turns', () => {
+  it('are one of each namespace, each in its own order', () => {
+    const many = ['1', '2', '3', '4'].map((name) => verdict('many', name))
+    const few = ['x', 'y'].map((name) => verdict('few', name))
+    expect(names(inTurns([...many, ...few]))).toEqual(['1', 'x', '2', 'y', '3', '4'])
+  })
+})
+
+describe('a pass', () => {
+  let calls: string[]
+  let records: string[]
+  let held: Held
+  let answers: (request: HttpRequest) => unknown
+  let refusal: Refused | undefined
+  let now: number
+  beforeEach(() => {
+    calls = []
+    records = []
+    held = new Held()
+    refusal = undefined
+    now = 1000
+    answers = ({ path }) => ({
+      metadata: {
+        uid: path
+          .split('/')
+          .filter((_, index) => index === 4 || index === 6)
+          .join('/'),
+        resourceVersion: '7',
+      },
+    })
+  })
+  const http = {
+    async request(request: HttpRequest) {
+      calls.push(`${request.method} ${request.path.split('/').at(-1)}`)
+      const answer = answers(request)
+      if (answer instanceof Error) throw answer
+      return { json: () => answer } as HttpResponse // all that is read of it
+    },
+  } as KubeHttp // all that is used of it
+  const run = (verdicts: readonly Verdict[], proceed = () => true) =>
+    act(
+      {
+        http,
+        keeper: {
+          keep: async ({ name }) => {
+            records.push(name)
+            return refusal ?? 'Stands'
+          },
+        },
+        podOf: (uid) => ({ uid, name: uid.split('/')[1], resourceVersion: uid.endsWith('newer') ? '8' : '7' }) as PodSnapshot, // all that is read of it
+        guard: () => new AbortController().signal,
+        limit: new RateLimit(10_000),
+        concurrency: 1,
+        now: () => now,
+      },
+      held,
+      verdicts,
+      proceed,
+    )
+
+  it('records, reads again, and deletes the version that it has read', async () => {
+    const acted = await run([verdict('a', 'one'), verdict('a', 'two', { record: false })])
+    expect(calls).toEqual(['GET one', 'DELETE one', 'GET two', 'DELETE two'])
+    expect(records).toEqual(['one'])
+    expect(names(acted.deleted)).toEqual(['one', 'two'])
+  })
+
+  it('leaves alone what the watch shows in another version, what is another pod by now, and what changes under its hands', async () => {
+    answers = ({ method, path }) => {
+      if (path.endsWith('replaced')) return { metadata: { uid: 'another', resourceVersion: '7' } }
+      if (path.endsWith('changed')) return { metadata: { uid: 'a/changed', resourceVersion: '9' } }
+      if (path.endsWith('gone')) return new KubeError('NotFound', 'gone')
+      if (method === 'DELETE') return new KubeError('Conflict', 'the ResourceVersion in the precondition does not match')
+      return { metadata: { uid: 'a/raced', resourceVersion: '7' } }
+    }
+    const acted = await run(['newer', 'replaced', 'changed', 'gone', 'raced'].map((name) => verdict('a', name)))
+    expect(names(acted.overtaken)).toEqual(['newer', 'replaced', 'changed', 'gone', 'raced'])
+    expect(acted).toMatchObject({ deleted: [], failed: [] })
+    expect(calls.filter((call) => call.startsWith('DELETE'))).toEqual(['DELETE raced'])
+  })
+
+  it('keeps what has no record, asks a namespace that refuses no more than five times, and again after a minute', async () => {
+    refusal = QUOTA
+    const verdicts = Array.from({ length: 20 }, (_, index) => verdict('full', `p${index}`))
+    const acted = await run([...verdicts, verdict('full', 'goes', { onRecordFailure: 'Delete' })])
+    expect(acted.refused).toHaveLength(20)
+    expect(records).toHaveLength(5)
+    expect(names(acted.deleted)).toEqual(['goes'])
+    refusal = undefined
+    now += 30_000
+    expect((await run(verdicts)).refused).toHaveLength(20)
+    now += 31_000
+    expect((await run(verdicts)).deleted).toHaveLength(20)
+  })
+
+  it('ends where the API server asks for a pause, or is away', async () => {
+    answers = () => new KubeError('TooManyRequests', 'slow down', { retryAfterMs: 3000 })
+    const acted = await run(['1', '2', '3'].map((name) => verdict('a', name)))
+    expect(calls).toEqual(['GET 1'])
+    expect(acted.cutBy).toMatchObject({ code: 'TooManyRequests', retryAfterMs: 3000 })
+  })
+
+  it('goes on with others where a pod may not be deleted, and leaves that one alone for a minute', async () => {
+    const forbidden = new KubeError('Forbidden', 'denied by a policy')
+    const before = answers
+    answers = (request) => (request.method === 'DELETE' && request.path.endsWith('1') ? forbidden : before(request))
+    const verdicts = ['1', '2'].map((name) => verdict('a', name))
+    const acted = await run(verdicts)
+    expect(names(acted.deleted)).toEqual(['2'])
+    expect(acted.failed).toMatchObject([{ pod: { name: '1' }, error: { code: 'Forbidden' } }])
+    calls = []
+    await run(verdicts.slice(0, 1))
+    expect(calls).toEqual([])
+  })
+
+  it('stops where it is told to', async () => {
+    let left = 3
+    const acted = await run(
+      ['1', '2', '3'].map((name) => verdict('a', name)),
+      () => left-- > 0,
+    )
+    expect(acted.deleted.length).toBeLessThan(3)
+  })
+})
