@@ -206,7 +206,7 @@ function endedStatus(failed: boolean): object {
   }
 }
 
-/** Of no pod a controller makes another one: the ReplicaSet wants none, and the Jobs are nobody's. */
+/** Of no pod a controller makes another one: the ReplicaSets want none, and the Jobs are nobody's. */
 async function makeOwners(http: KubeHttp, namespace: string): Promise<Owners> {
   const make = async (api: string, plural: string, body: object): Promise<Owner> => {
     const answer = await http.request({ method: 'POST', path: `/apis/${api}/namespaces/${namespace}/${plural}`, body })

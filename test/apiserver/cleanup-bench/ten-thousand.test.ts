@@ -83,9 +83,12 @@ async function nobodyElses(): Promise<void> {
 async function filled(what: What): Promise<ReadonlyMap<string, PilePod>> {
   await pile.clear()
   const at = performance.now()
-  const pods = await pile.fill(COUNT, what)
+  // Until they have finished, a ReplicaSet that wants no pods would delete them.
+  await bed.cluster.stopPart('kube-controller-manager')
+  const pods = await pile.fill(COUNT, what).finally(() => bed.cluster.startPart('kube-controller-manager'))
   console.log(`${COUNT} finished pods (${what}) made in ${((performance.now() - at) / 1000).toFixed(1)} s`)
   expect(pods.size).toBe(COUNT)
+  expect((await pile.left()).size).toBe(COUNT)
   return pods
 }
 
