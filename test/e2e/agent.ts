@@ -5,9 +5,15 @@ import type { World } from './world.ts'
 
 const SYSTEM = 'gracewatch-agent-system'
 
+interface Memory {
+  readonly resident: number
+  readonly peak: number
+}
+
 /** The installed agent of the node, as something to kill and to weigh. */
 export class Agent {
   readonly #world: World
+  #before: Memory | undefined
 
   constructor(world: World) {
     this.#world = world
@@ -21,6 +27,8 @@ export class Agent {
   async kill(): Promise<void> {
     const [pid, before] = [this.pid(), this.#containerId()]
     if (pid === undefined) throw new Error('no process of the agent is known')
+    // By then it has followed most of the scenarios: the one after it begins anew.
+    this.#before = this.memory()
     process.kill(pid, 'SIGKILL')
     await this.#world.observations.waitFor(
       () => this.#containerId() !== before && this.#pods().some(isReady),
@@ -29,13 +37,14 @@ export class Agent {
     )
   }
 
-  /** Resident memory in bytes: now, and at its highest. */
-  memory(): { readonly resident: number; readonly peak: number } | undefined {
+  /** Resident memory in bytes: now, or before it was killed where that was more, and at its highest. */
+  memory(): Memory | undefined {
     const pid = this.pid()
-    if (pid === undefined) return undefined
+    if (pid === undefined) return this.#before
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024
-    return { resident: bytes('VmRSS'), peak: bytes('VmHWM') }
+    const { resident, peak } = this.#before ?? { resident: 0, peak: 0 }
+    return { resident: Math.max(bytes('VmRSS'), resident), peak: Math.max(bytes('VmHWM'), peak) }
   }
 
   pid(): number | undefined {
