@@ -44,7 +44,7 @@ export function buildAgent(): void {
 /** Flags of Node.js as the DaemonSet has them. */
 function manifestFlags(): string[] {
   const text = readFileSync(MANIFEST, 'utf8')
-  const command = /command: (\[node, .*\])/.exec(text)?.[1]
+  const command = /command:\s+(\[node, .*\])/.exec(text)?.[1]
   const words = command === undefined ? [] : (parse(command) as string[]) // a list of words, by that expression
   if (words.at(-1) !== ENTRY) throw new Error(`${MANIFEST} does not start ${ENTRY}`)
   return words.slice(1, -1)
