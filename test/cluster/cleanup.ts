@@ -166,7 +166,8 @@ async function removeInstance(folder: string): Promise<boolean> {
       rmdirSync(folder)
       return true
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return true
+      // The kernel says ENODEV to the slower of two that remove it.
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENODEV') return true
       if (codeOf(error) !== 'EBUSY') throw error
       await sleep(100)
     }
