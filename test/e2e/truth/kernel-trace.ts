@@ -7,10 +7,15 @@ import type { Micros } from '../../../src/core/time.ts'
 const INSTANCES = '/sys/kernel/tracing/instances'
 const PREFIX = 'gracewatch-truth-'
 /**
- * Stop and kill signals, the deaths that a containerd-shim is told of, and whatever runc sends (a container may choose its own
- * stop signal). COMM is the sender's name, comm the target's.
+ * Whatever runc sends (a container may choose its own stop signal), and what others send of stop and kill signals and of deaths that a
+ * containerd-shim is told of. COMM is the sender's name, comm the target's. The filter knows the sender's name for certain; the name that is
+ * printed is looked up later, in a cache that misses one of twenty short-lived processes on a busy machine, or knows an earlier name.
  */
-const FILTER = 'sig==9||sig==15||(sig==17&&comm~"containerd-shim*")||COMM~"runc*"'
+const FILTERS = {
+  runc: 'COMM~"runc*"',
+  others: '!(COMM~"runc*")&&(sig==9||sig==15||(sig==17&&comm~"containerd-shim*"))',
+} as const
+type Sender = keyof typeof FILTERS
 
 export interface Signal {
   readonly number: number
@@ -43,22 +48,39 @@ function parseSignal(line: string): Signal | undefined {
 }
 
 /**
- * The kernel's own record of signals, in a trace instance of this process alone. `cat` reads the pipe: the stamps are the
- * kernel's, so neither its speed nor that of this process's event loop matters, as long as the ring buffer does not overflow;
- * if it does, `lost` says so.
+ * The kernel's own record of signals, in trace instances of this process alone. `cat` reads the pipes: the stamps are the
+ * kernel's, so neither its speed nor that of this process's event loop matters, as long as no ring buffer overflows;
+ * if one does, `lost` says so.
  */
 export class KernelTrace {
+  /** In the order in which they were sent. */
   readonly signals: Signal[] = []
   lost = 0
-  readonly #folder: string
-  readonly #reader: ChildProcess
-  readonly #onSignal: (signal: Signal) => void
-  #rest = ''
+  readonly #pipes: readonly Pipe[]
 
   constructor(onSignal: (signal: Signal) => void) {
     removeStaleInstances()
-    this.#onSignal = onSignal
-    this.#folder = join(INSTANCES, `${PREFIX}${process.pid}`)
+    const take = (signal: Signal) => {
+      // Two pipes are read, each in its order.
+      const before = this.signals.findLastIndex(({ mono }) => mono <= signal.mono)
+      this.signals.splice(before + 1, 0, signal)
+      onSignal(signal)
+    }
+    this.#pipes = (['runc', 'others'] as const).map((sender) => new Pipe(sender, take, () => this.lost++))
+  }
+
+  async stop(): Promise<void> {
+    for (const pipe of this.#pipes) await pipe.stop()
+  }
+}
+
+class Pipe {
+  readonly #folder: string
+  readonly #reader: ChildProcess
+  #rest = ''
+
+  constructor(sender: Sender, onSignal: (signal: Signal) => void, onLost: () => void) {
+    this.#folder = join(INSTANCES, `${PREFIX}${process.pid}-${sender}`)
     try {
       mkdirSync(this.#folder)
     } catch (error) {
@@ -68,10 +90,18 @@ export class KernelTrace {
     }
     const write = (file: string, text: string) => writeFileSync(join(this.#folder, file), text)
     write('trace_clock', 'mono')
-    write('events/signal/signal_generate/filter', FILTER)
+    write('events/signal/signal_generate/filter', FILTERS[sender])
     write('events/signal/signal_generate/enable', '1')
     this.#reader = spawn('cat', [join(this.#folder, 'trace_pipe')], { stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#reader.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text))
+    this.#reader.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const signal = parseSignal(line)
+        if (signal !== undefined) onSignal(named(signal, sender))
+        else if (line.includes('LOST')) onLost()
+      }
+    })
   }
 
   async stop(): Promise<void> {
@@ -90,25 +120,20 @@ export class KernelTrace {
       }
     }
   }
+}
 
-  #take(text: string): void {
-    const lines = (this.#rest + text).split('\n')
-    this.#rest = lines.pop() ?? ''
-    for (const line of lines) {
-      const signal = parseSignal(line)
-      if (signal !== undefined) {
-        this.signals.push(signal)
-        this.#onSignal(signal)
-      } else if (line.includes('LOST')) this.lost += 1
-    }
-  }
+/** With a name that agrees with what the filter knew. */
+function named(signal: Signal, sender: Sender): Signal {
+  const { comm, pid } = signal.sender
+  if (comm.startsWith('runc') === (sender === 'runc')) return signal
+  return { ...signal, sender: { comm: sender === 'runc' ? 'runc' : '<...>', pid } }
 }
 
 function removeStaleInstances(): void {
   for (const name of readdirSync(INSTANCES)) {
     if (!name.startsWith(PREFIX)) continue
     try {
-      process.kill(Number(name.slice(PREFIX.length)), 0)
+      process.kill(Number.parseInt(name.slice(PREFIX.length), 10), 0)
     } catch {
       rmdirSync(join(INSTANCES, name))
     }
