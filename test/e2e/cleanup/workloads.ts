@@ -6,7 +6,8 @@ import type { Stage } from '../gates/bed.ts'
 
 /** The kubelet evicts a pod that has written more than the container's limit. */
 const LIMIT = { resources: { requests: { cpu: '1m', memory: '4Mi' }, limits: { 'ephemeral-storage': '8Mi' } } }
-const FILL = 'dd if=/dev/zero of=/fill bs=1M count=32 2>/dev/null'
+/** One that exits with 0 when the kubelet evicts it would be Succeeded, without a reason (seen on 1.37). */
+const FILL = 'trap "exit 1" TERM; dd if=/dev/zero of=/fill bs=1M count=32 2>/dev/null'
 const FOREVER = 'while true; do sleep 0.2; done'
 
 /** Builders of the manifests of one namespace. */
