@@ -31,7 +31,7 @@ async function aPass(): Promise<void> {
 describe('pods that are left alone', () => {
   it.concurrent('one of each kind stays, with its reason in the status, while its neighbours go', async () => {
     const namespace = spaces.kinds
-    const web = await world.workload(namespace, 'ReplicaSet', 'web')
+    await world.workload(namespace, 'ReplicaSet', 'web')
     const set = await world.heldWorkload(namespace, 'StatefulSet', 'set')
     const daemon = await world.heldWorkload(namespace, 'DaemonSet', 'daemon')
     const node = await world.http.request({ method: 'GET', path: `/api/v1/nodes/${world.stage.kubelet.node}` })
@@ -49,8 +49,7 @@ describe('pods that are left alone', () => {
     await world.end(namespace, evicted.metadata.name, { evicted: true })
     const live = await world.madeFor(namespace, 'web', [evicted.metadata.uid])
 
-    // The ReplicaSet's controller would let go what does not fit its selector, and would delete what is too many: of pods that run.
-    const owned = { owner: web, labels: { app: 'web' } }
+    const owned = { owner: await world.heldWorkload(namespace, 'ReplicaSet', 'old'), labels: { app: 'old' } }
     await world.finished(namespace, 'said-no', { ...owned, annotations: { 'gracewatch.dev/keep': 'false' } })
     await world.finished(namespace, 'kept', { ...owned, annotations: { 'gracewatch.dev/keep': 'post-mortem' } })
     await world.finished(namespace, 'held', { ...owned, finalizers: ['example.com/held'] })

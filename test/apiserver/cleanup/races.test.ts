@@ -1,7 +1,7 @@
 /** What happens to a pod, or to the API server, between the plan and the DELETE. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Running } from '../recorder/stage.ts'
-import { delay, eventually } from '../waiting.ts'
+import { eventually } from '../waiting.ts'
 import { condition, deletes, kept, useCleanup, type World } from './world.ts'
 
 const host = useCleanup('races')
@@ -125,7 +125,7 @@ describe('an API server that has too much to do', () => {
     )
     // Those that were under way when the answer came do not count.
     const after = deletes(front, namespace).filter(({ at }) => at > from + 500)
-    expect(after.length).toBeGreaterThan(20)
+    expect(after.length).toBeGreaterThanOrEqual(15)
     const first = Math.min(...after.map(({ at }) => at)) - from
     console.log(`after a 429 with Retry-After ${WAIT_S} s the next DELETE came ${(first / 1000).toFixed(2)} s later`)
     expect(first).toBeGreaterThanOrEqual(WAIT_S * 1000)
@@ -135,59 +135,51 @@ describe('an API server that has too much to do', () => {
     expect(condition(status, 'Failing')).toMatchObject({ status: 'False' })
   })
 
-  it.concurrent('by its own priority levels, is not run against', async () => {
+  it.concurrent('by its own priority levels gets a little at a time, and in the end all', async () => {
     const namespace = spaces.reject
     const { front } = await alone('reject')
     const own = `${namespace}-own`
     const name = `cleanup-${world.stage.bed.suffix}`
     const apiVersion = 'flowcontrol.apiserver.k8s.io/v1'
-    await world.stage.bed.create({
-      apiVersion,
-      kind: 'PriorityLevelConfiguration',
-      metadata: { name },
-      spec: {
-        type: 'Limited',
-        limited: { nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: { type: 'Reject' } },
-      },
-    })
+    // Without a seat, one request at a time is served, and those beside it are refused.
+    const limited = {
+      nominalConcurrencyShares: 0,
+      lendablePercent: 0,
+      borrowingLimitPercent: 0,
+      limitResponse: { type: 'Reject' },
+    }
+    const subjects = [{ kind: 'ServiceAccount', serviceAccount: { name: 'gracewatch-controller', namespace: own } }]
+    const resourceRules = [{ verbs: ['delete'], apiGroups: [''], resources: ['pods'], namespaces: [namespace] }]
+    const kind = 'PriorityLevelConfiguration'
+    await world.stage.bed.create({ apiVersion, kind, metadata: { name }, spec: { type: 'Limited', limited } })
     try {
       await world.stage.bed.create({
         apiVersion,
         kind: 'FlowSchema',
         metadata: { name },
-        spec: {
-          priorityLevelConfiguration: { name },
-          matchingPrecedence: 100,
-          rules: [
-            {
-              subjects: [{ kind: 'ServiceAccount', serviceAccount: { name: 'gracewatch-controller', namespace: own } }],
-              resourceRules: [{ verbs: ['delete'], apiGroups: [''], resources: ['pods'], namespaces: [namespace] }],
-            },
-          ],
-        },
+        spec: { priorityLevelConfiguration: { name }, matchingPrecedence: 100, rules: [{ subjects, resourceRules }] },
       })
       const headers = { authorization: `Bearer ${await world.stage.token(own, world.stage.group)}` }
       const probe = `${front.url}/api/v1/namespaces/${namespace}/pods/nobody`
-      const inForce = async () => (await fetch(probe, { method: 'DELETE', headers })).status === 429 || undefined
+      const inForce = async () => {
+        const calls = Array.from({ length: 16 }, () => fetch(probe, { method: 'DELETE', headers }))
+        return (await Promise.all(calls)).some(({ status }) => status === 429) || undefined
+      }
       await eventually(inForce, 30_000, 'the flow schema in force')
-      const from = performance.now()
-      await world.many(namespace, 3, { phase: 'Succeeded' })
+      await world.many(namespace, 40, { phase: 'Succeeded' })
       await world.rule(namespace, 'all', { keep: { total: 0 } })
-      const status = await world.statusOf(namespace, 'all', 'failing', (now) => condition(now, 'Failing')?.status === 'True')
-      expect(condition(status, 'Failing')).toMatchObject({ reason: 'TooManyRequests' })
-      await delay(5000)
-      const tries = deletes(front, namespace, 'pod-[^/]+').filter(({ at }) => at > from)
-      expect(tries.map((call) => call.status)).toEqual(tries.map(() => 429))
-      // Retry-After is 1 s there.
-      expect(tries.length).toBeGreaterThan(1)
-      expect(tries.length).toBeLessThan(8 * 10)
-      expect(await world.names(namespace)).toHaveLength(3)
+      await world.left(namespace, [], 90_000)
+      const calls = deletes(front, namespace, 'pod-[^/]+')
+      const refused = calls.filter(({ status }) => status === 429)
+      const soon = calls.filter(({ at }) => refused.some((other) => at > other.at + 300 && at < other.at + 1000))
+      console.log(`priority level without a seat: ${calls.length} DELETEs for 40 pods, ${refused.length} of them refused`)
+      expect(refused.length).toBeGreaterThan(0)
+      // Retry-After is 1 s there; those under way beside the refused one are done after the 0.3 s.
+      expect(soon).toEqual([])
+      const status = await world.statusOf(namespace, 'all', '40 deleted', ({ deleted }) => deleted === 40)
+      expect(condition(status, 'Failing')).toMatchObject({ status: 'False' })
     } finally {
-      await world.stage.bed.cluster.tryKubectl(['delete', 'flowschema', name])
-      await world.stage.bed.cluster.tryKubectl(['delete', 'prioritylevelconfiguration', name])
+      await world.stage.bed.cluster.tryKubectl(['delete', `flowschema/${name}`, `prioritylevelconfiguration/${name}`])
     }
-    await world.left(namespace, [])
-    const status = await world.statusOf(namespace, 'all', 'well again', (now) => condition(now, 'Failing')?.status === 'False')
-    expect(status.deleted).toBe(3)
   })
 })

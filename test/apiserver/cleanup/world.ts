@@ -72,7 +72,7 @@ const seconds = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
 export class World {
   readonly stage: Stage
   readonly http: KubeHttp
-  readonly #held: [kind: string, namespace: string, name: string][] = []
+  readonly #held: [plural: string, namespace: string, name: string][] = []
 
   constructor(stage: Stage) {
     this.stage = stage
@@ -201,34 +201,38 @@ export class World {
     return { apiVersion: object.apiVersion, kind: object.kind, name: metadata.name, uid: metadata.uid }
   }
 
-  workload(namespace: string, kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet', name: string, more: object = {}): Promise<Owner> {
+  /** With one pod, unless told otherwise. */
+  workload(
+    namespace: string,
+    kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet',
+    name: string,
+    { held = false }: { held?: boolean } = {},
+  ): Promise<Owner> {
     const labels = { app: name }
+    // A DaemonSet counts its pods by the nodes that fit.
+    const spec = held && kind === 'DaemonSet' ? { nodeSelector: { 'example.com/none': 'x' } } : {}
     return this.owner(namespace, `/apis/apps/v1/namespaces/{}/${kind.toLowerCase()}s`, {
       apiVersion: 'apps/v1',
       kind,
-      metadata: { name, ...('finalizers' in more ? { finalizers: more.finalizers } : {}) },
+      metadata: { name, ...(held ? { finalizers: ['example.com/held'] } : {}) },
       ...{
         spec: {
-          ...(kind === 'DaemonSet' ? {} : { replicas: 1 }),
+          ...(kind === 'DaemonSet' ? {} : { replicas: held ? 0 : 1 }),
           ...(kind === 'StatefulSet' ? { serviceName: name } : {}),
           selector: { matchLabels: labels },
-          template: this.stage.kubelet.template(labels),
+          template: this.stage.kubelet.template(labels, spec),
         },
       },
     })
   }
 
-  /** One that is being deleted and held by a finalizer, so that its controller leaves the pod alone that is made for it then. */
-  async heldWorkload(namespace: string, kind: 'StatefulSet' | 'DaemonSet', name: string): Promise<Owner> {
-    const finalizers = ['example.com/held']
-    this.#held.push([kind.toLowerCase(), namespace, name])
-    const owner = await this.workload(namespace, kind, name, { finalizers })
-    const body = { propagationPolicy: 'Background' }
-    await this.http.request({
-      method: 'DELETE',
-      path: `/apis/apps/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`,
-      body,
-    })
+  /** One without pods that is being deleted and held by a finalizer, so that its controller leaves the pod alone that is made for it then. */
+  async heldWorkload(namespace: string, kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet', name: string): Promise<Owner> {
+    const plural = `${kind.toLowerCase()}s`
+    this.#held.push([plural, namespace, name])
+    const owner = await this.workload(namespace, kind, name, { held: true })
+    const path = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name}`
+    await this.http.request({ method: 'DELETE', path, body: { propagationPolicy: 'Background' } })
     return owner
   }
 
@@ -344,8 +348,8 @@ export class World {
 
   /** Nobody else takes the finalizers away. */
   async free(): Promise<void> {
-    for (const [kind, namespace, name] of this.#held) {
-      const path = `/apis/apps/v1/namespaces/${namespace}/${kind}s/${name}`
+    for (const [plural, namespace, name] of this.#held) {
+      const path = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name}`
       const body = { metadata: { finalizers: null } }
       await this.http.request({ method: 'PATCH', path, contentType: MERGE, body }).catch(() => {})
     }
