@@ -3,7 +3,7 @@
  * are small functions, not schemas of a library: the agent, which has to be small, reads its settings by them too.
  */
 
-import { parseDuration } from './core/duration.ts'
+import { DURATION, parseDuration } from './core/duration.ts'
 import { MILLISECOND } from './core/time.ts'
 
 const MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000
@@ -13,6 +13,8 @@ export type Parsed<T> = { readonly value: T } | { readonly problem: string }
 
 export interface Kind<T> {
   parse(text: string): Parsed<T>
+  /** The same as JSON Schema, for a value that is not written as a text: in the values of the Helm chart. Absent: any text. */
+  readonly schema?: Readonly<Record<string, unknown>>
   /** May be given several times; the texts are joined by commas. */
   readonly list?: true
 }
@@ -44,6 +46,7 @@ export const rowsOf = <T extends Table>(table: T): Rows<keyof T & string> =>
 const quote = (text: string) => `"${text}"`
 const matching = (pattern: RegExp, problem: string): Kind<string> => ({
   parse: (text) => (pattern.test(text) ? { value: text } : { problem }),
+  schema: { type: 'string', pattern: pattern.source },
 })
 
 /** A duration as Kubernetes writes it (`90s`, `1h`, `1h30m`, `1.5h`) -> milliseconds, whole. */
@@ -58,6 +61,7 @@ export const duration = (minimum: string, minimumMs: number): Kind<number> => ({
     if (sum > MAX_DURATION_MS) return { problem: 'too long: write 87600h (ten years) or less' }
     return { value: Math.round(sum) }
   },
+  schema: { type: 'string', pattern: DURATION.source },
 })
 
 export const integer = (min: number, max: number): Kind<number> => ({
@@ -65,15 +69,18 @@ export const integer = (min: number, max: number): Kind<number> => ({
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
     return value >= min && value <= max ? { value } : { problem: `write a whole number from ${min} to ${max}` }
   },
+  schema: { type: 'integer', minimum: min, maximum: max },
 })
 
 /** Undefined where it is not given. */
 export const optionalInteger = (min: number, max: number): Kind<number | undefined> => ({
+  ...integer(min, max),
   parse: (text) => (text === '' ? { value: undefined } : integer(min, max).parse(text)),
 })
 
 export const flagValue: Kind<boolean> = {
   parse: (text) => (text === 'true' || text === 'false' ? { value: text === 'true' } : { problem: 'write true or false' }),
+  schema: { type: 'boolean' },
 }
 
 export const oneOf = <const T extends readonly [string, ...string[]]>(...words: T): Kind<T[number]> => ({
@@ -81,11 +88,13 @@ export const oneOf = <const T extends readonly [string, ...string[]]>(...words: 
     const value = words.find((word): word is T[number] => word === text)
     return value === undefined ? { problem: `write one of ${words.join(', ')}` } : { value }
   },
+  schema: { enum: words },
 })
 
 export const optionalText: Kind<string | undefined> = { parse: (text) => ({ value: text === '' ? undefined : text }) }
 export const shortText: Kind<string> = {
   parse: (text) => (text.length <= 253 ? { value: text } : { problem: 'write at most 253 characters' }),
+  schema: { type: 'string', maxLength: 253 },
 }
 
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
@@ -98,6 +107,7 @@ export const objectName = matching(
 
 export const namespaceList: Kind<readonly string[]> = {
   list: true,
+  schema: { type: 'array', items: { type: 'string', pattern: LABEL.source }, uniqueItems: true },
   parse(text) {
     const names = text
       .split(',')

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { agentSettingsPage } from '../agent/settings.ts'
+import { CHART, chartFiles } from '../chart/files.ts'
 import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
 import { GROUP } from './pod-termination.ts'
@@ -13,7 +14,7 @@ import { referencePage } from './reference.ts'
 
 const COMMAND = 'npm run generate'
 /** Folders that hold generated files only: whatever else lies in them is stale. */
-const FOLDERS = ['crds', 'docs/reference']
+const FOLDERS = ['crds', 'docs/reference', `${CHART}/templates/crds`]
 
 const note = (source: string) => `Generated from ${source} by \`${COMMAND}\`: edit that, not this.`
 // A line break inside a description is a line break for kubectl explain: literal blocks keep it visible here too.
@@ -36,6 +37,7 @@ export function generatedFiles(): Map<string, string> {
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
   files.set('docs/settings.md', settingsPage())
   files.set('docs/agent-settings.md', agentSettingsPage())
+  for (const [path, content] of chartFiles(note)) files.set(path, content)
   return files
 }
 

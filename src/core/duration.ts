@@ -1,7 +1,8 @@
 import { MILLISECOND, type Micros } from './time.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/
+/** Of the texts that are durations. */
+export const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/
 
 /** A duration as Kubernetes writes it (`90s`, `1h`, `1h30m`, `1.5h`) -> microseconds, whole; undefined where it is none. */
 export function parseDuration(text: string): Micros | undefined {

@@ -1,0 +1,97 @@
+{{/* Labels of an object. Takes a dict: root, component (may be absent). */}}
+{{- define "gracewatch.labels" -}}
+app.kubernetes.io/name: gracewatch
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace "+" "_") }}
+{{- with .root.Values.extraLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels by which the pods of a component are selected. They never change. */}}
+{{- define "gracewatch.selector" -}}
+{app.kubernetes.io/name: gracewatch, app.kubernetes.io/component: {{ . }}}
+{{- end }}
+
+{{/* Labels of the pods of a component. Takes a dict: root, component, labels. */}}
+{{- define "gracewatch.podLabels" -}}
+app.kubernetes.io/name: gracewatch
+app.kubernetes.io/component: {{ .component }}
+{{- with merge (dict) (.labels | default dict) (.root.Values.extraLabels | default dict) }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "gracewatch.image" -}}
+{{- with .Values.image -}}
+{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "gracewatch.imagePullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Settings as environment variables. Takes a dict: prefix, values by the rest of their names in camel case. */}}
+{{- define "gracewatch.env" -}}
+{{- range $name, $value := .values }}
+{{- if kindIs "slice" $value }}
+{{- $value = join "," $value }}
+{{- else if kindIs "float64" $value }}
+{{- /* As a float, a million would be written as 1e+06. */}}
+{{- $value = int64 $value }}
+{{- end }}
+{{- if not (kindIs "invalid" $value) }}
+- {name: GRACEWATCH_{{ $.prefix }}{{ $name | snakecase | upper }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What PodSecurity restricted asks of a pod, and of a container. */}}
+{{- define "gracewatch.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+{{- define "gracewatch.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Whether the policy that injects gates is there: "true", or nothing. */}}
+{{- define "gracewatch.injection" -}}
+{{- with .Values.gates }}
+{{- $served := $.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}
+{{- if and .enabled (or (eq .injection "Enabled") (and (eq .injection "Auto") $served)) }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* What goes out of every pod. */}}
+{{- define "gracewatch.egress" -}}
+# The API server, whose address is no pod's.
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - {port: {{ int . }}, protocol: TCP}
+    {{- end }}
+# Some clusters name it to their pods by a host name.
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end }}
+
+{{/* Annotations of what runs before the release is deleted. Takes its weight. */}}
+{{- define "gracewatch.hook" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}

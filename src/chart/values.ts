@@ -1,0 +1,272 @@
+/**
+ * The values of the Helm chart, as one JSON Schema with texts and defaults: values.yaml, values.schema.json and the table of the chart's
+ * README are made from it. The settings of the programs come from their own tables, so that none can be missing.
+ */
+import { AGENT_ROWS } from '../agent/settings.ts'
+import { ROWS } from '../settings.ts'
+import { envName, type Rows, type Setting } from '../settings-table.ts'
+
+/** What is used of JSON Schema (draft 7). */
+export interface Schema {
+  readonly description?: string
+  readonly type?: string | readonly string[]
+  readonly default?: unknown
+  /** Of a setting: the default of the program. */
+  readonly examples?: readonly unknown[]
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly additionalProperties?: boolean | Schema
+  readonly items?: Schema
+  readonly [keyword: string]: unknown
+}
+
+type Properties = Readonly<Record<string, Schema>>
+
+const section = (description: string, properties: Properties): Schema => ({
+  type: 'object',
+  ...(description !== '' && { description }),
+  additionalProperties: false,
+  properties,
+})
+const flag = (value: boolean, description: string): Schema => ({ type: 'boolean', default: value, description })
+const text = (value: string, description: string, rules: Schema = {}): Schema => ({
+  type: 'string',
+  default: value,
+  description,
+  ...rules,
+})
+const count = (value: number, minimum: number, maximum: number, description: string): Schema => ({
+  type: 'integer',
+  minimum,
+  maximum,
+  default: value,
+  description,
+})
+const list = (value: readonly unknown[], items: Schema, description: string): Schema => ({
+  type: 'array',
+  items,
+  default: value,
+  description,
+})
+const texts = (value: Readonly<Record<string, string>>, description: string): Schema => ({
+  type: 'object',
+  additionalProperties: { type: 'string' },
+  default: value,
+  description,
+})
+
+const STRING: Schema = { type: 'string' }
+const NAMESPACE = { pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' }
+const LABEL_VALUE: Schema = { type: 'string', pattern: '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$', maxLength: 63 }
+const labels = (description: string): Schema => ({
+  type: 'object',
+  additionalProperties: LABEL_VALUE,
+  default: {},
+  description,
+})
+const QUANTITIES: Schema = {
+  type: 'object',
+  propertyNames: { pattern: '^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$' },
+  additionalProperties: { type: ['string', 'number'] },
+}
+const resources = (value: unknown, description: string): Schema => ({
+  ...section(description, { requests: QUANTITIES, limits: QUANTITIES }),
+  default: value,
+})
+const TOLERATION = section('', {
+  key: STRING,
+  operator: { enum: ['Exists', 'Equal', 'Lt', 'Gt'] },
+  value: STRING,
+  effect: { enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] },
+  tolerationSeconds: { type: 'integer' },
+})
+/** What lies deeper is the API server's to judge. */
+const OPEN: Schema = { type: 'object' }
+const affinity = (description: string): Schema => ({
+  ...section(description, { nodeAffinity: OPEN, podAffinity: OPEN, podAntiAffinity: OPEN }),
+  default: {},
+})
+const SPREAD = section('', {
+  maxSkew: { type: 'integer', minimum: 1 },
+  topologyKey: STRING,
+  whenUnsatisfiable: { enum: ['DoNotSchedule', 'ScheduleAnyway'] },
+  labelSelector: OPEN,
+  matchLabelKeys: { type: 'array', items: STRING },
+  minDomains: { type: 'integer', minimum: 1 },
+  nodeAffinityPolicy: { enum: ['Honor', 'Ignore'] },
+  nodeTaintsPolicy: { enum: ['Honor', 'Ignore'] },
+})
+const LINUX = { 'kubernetes.io/os': 'linux' }
+const priorityClass = (name: string) =>
+  section('Priority of the pods. They have to be there while others are evicted or preempted: that is when pods end badly.', {
+    create: flag(true, 'Make the class. Where it is false, one of this name has to be there.'),
+    name: text(name, 'Name of the class; empty: none.', { maxLength: 253 }),
+    value: count(1_000_000, -2_147_483_648, 1_000_000_000, 'Its priority.'),
+  })
+
+/** Flags that the chart sets by itself, or that have no use in a cluster. */
+const OWN = new Set([
+  'kubeconfig',
+  'context',
+  'namespace',
+  'pod-name',
+  'health-address',
+  'lease-name',
+  'agent-namespace',
+  'gates',
+  'cleanup',
+])
+const AGENT_OWN = new Set(['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address'])
+/** Flags of the agent that are the controller's too: it gets the same values. */
+const SHARED = new Set(['namespaces', 'exclude-namespaces', 'record-completions'])
+
+const camel = (dashed: string) => dashed.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+
+/** The settings whose flag begins with `prefix`, by the rest of the name in camel case. */
+function settings(rows: Rows, prefix: string, wanted: (flag: string) => boolean): Record<string, Schema> {
+  const chosen = rows.map(([, row]) => row).filter(({ flag: name }) => name.startsWith(prefix) && wanted(name))
+  return Object.fromEntries(chosen.map((row) => [camel(row.flag.slice(prefix.length)), settingSchema(row)]))
+}
+
+/** It has no default here: that stays the program's own, so that a later version can have a better one. The example is that default. */
+function settingSchema({ kind, help, fallback, fallbackText, flag: name }: Setting): Schema {
+  const type = kind.schema?.type
+  const example = fallback === '' ? undefined : type === 'integer' || type === 'boolean' ? JSON.parse(fallback) : fallback
+  const standard = fallbackText === undefined ? '' : `; without it: ${fallbackText}`
+  const description = `${help} (\`${envName(name)}\`${standard})`
+  return { ...(kind.schema ?? STRING), ...(example !== undefined && { examples: [example] }), description }
+}
+
+/** These have sections of their own. */
+const isApart = (name: string) => /^(gate|cleanup|metrics|page)-/.test(name)
+
+export const VALUES: Schema = section('', {
+  enabled: {
+    type: 'boolean',
+    description: 'For charts that have this one as a dependency with `condition: gracewatch.enabled`.',
+  },
+  global: {
+    type: 'object',
+    description: 'For charts that have this one as a dependency: Helm hands it down. Nothing of it is used.',
+  },
+  image: section('', {
+    repository: text('ghcr.io/gracewatch/gracewatch', 'Where the image of controller and agent is.', { minLength: 1 }),
+    tag: text('', "Its tag; empty: the chart's appVersion."),
+    digest: text('', 'Its digest, as sha256:…; where it is given, the tag is for readers only.', {
+      pattern: '^(sha256:[0-9a-f]{64})?$',
+    }),
+    pullPolicy: text('IfNotPresent', 'When it is pulled.', { enum: ['Always', 'IfNotPresent', 'Never'] }),
+    pullSecrets: list([], section('', { name: STRING }), 'Secrets to pull it with, as `{name: …}`.'),
+  }),
+  namespace: section('', {
+    create: flag(
+      false,
+      "Make the release's namespace, with the labels of PodSecurity restricted: for `helm template | kubectl apply`. With `helm install` leave it, and write --create-namespace.",
+    ),
+  }),
+  extraLabels: labels('Labels on every object and every pod.'),
+  replicas: count(2, 1, 10, 'Replicas of the controller. One leads, the others stand by with warm caches.'),
+  resources: resources(
+    { requests: { cpu: '50m', memory: '96Mi' }, limits: { memory: '256Mi' } },
+    'Of the container of the controller.',
+  ),
+  podLabels: labels('Labels on the pods of the controller.'),
+  podAnnotations: texts({}, 'Annotations on the pods of the controller.'),
+  nodeSelector: texts(LINUX, 'Nodes that the controller may run on.'),
+  tolerations: list([], TOLERATION, 'Taints that the controller stands.'),
+  affinity: affinity('Affinity of the controller; empty: its replicas prefer different nodes.'),
+  topologySpreadConstraints: list([], SPREAD, 'How the replicas of the controller spread.'),
+  priorityClass: priorityClass('gracewatch'),
+  podDisruptionBudget: section('', {
+    enabled: flag(true, 'A PodDisruptionBudget for the controller, where it has more than one replica.'),
+    minAvailable: { ...count(1, 1, 9, 'Replicas that a drain leaves running: fewer than `replicas`.') },
+  }),
+  networkPolicy: section('', {
+    enabled: flag(
+      false,
+      'NetworkPolicies for controller and agent: nothing comes in but probes, and nothing goes out but to the API server; with gates, to pods as well.',
+    ),
+    apiServerPorts: list(
+      [443, 6443],
+      { type: 'integer', minimum: 1, maximum: 65_535 },
+      "TCP ports of the API server: its Service's, and the one behind it.",
+    ),
+  }),
+  flowSchemas: section('', {
+    enabled: flag(
+      true,
+      "FlowSchemas: the Lease among those of Kubernetes' own components, the agents in a level of their own, so that neither waits for the other or for the rest.",
+    ),
+  }),
+  readerRoles: section('', {
+    enabled: flag(
+      true,
+      'Whoever has the role view, edit or admin in a namespace may read the records of its pods, and write its gates and cleanups as docs/gates.md and docs/cleanup.md say.',
+    ),
+  }),
+  crds: section('', {
+    enabled: flag(true, 'Install the CustomResourceDefinitions and bring them up to date.'),
+    keep: flag(true, 'Leave them, and with them every record, gate and cleanup, where the release is uninstalled.'),
+  }),
+  settings: section(
+    'Settings of the controller: docs/settings.md. The agent gets namespaces, excludeNamespaces and recordCompletions as well.',
+    settings(ROWS, '', (name) => !OWN.has(name) && !isApart(name)),
+  ),
+  gates: section('Readiness gates: docs/gates.md.', {
+    enabled: flag(false, 'Manage the conditions of PodReadinessGates.'),
+    injection: text(
+      'Auto',
+      'The policy by which gates with `inject: true` are added to new pods. Auto: where the API server has the kind (Kubernetes 1.36 or later).',
+      { enum: ['Auto', 'Enabled', 'Disabled'] },
+    ),
+    targets: list(
+      [],
+      section('', { apiGroup: STRING, resource: { type: 'string', pattern: '^[a-z0-9.]+$' } }),
+      'Kinds beside Jobs that the check `condition` may read, as `{apiGroup: cert-manager.io, resource: certificates}`.',
+    ),
+    ...settings(ROWS, 'gate-', () => true),
+  }),
+  cleanup: section('Cleanup of finished pods: docs/cleanup.md.', {
+    enabled: flag(false, 'Delete finished pods as PodCleanups ask. The controller gets the right to delete pods.'),
+    ...settings(ROWS, 'cleanup-', () => true),
+  }),
+  agent: section('The node agent: docs/agent.md.', {
+    enabled: flag(false, 'Measure on every node. The agent runs as root with the PID namespace of its node.'),
+    namespace: section('', {
+      name: text('gracewatch-agent-system', 'Namespace of the agents: one of their own, not that of the release.', NAMESPACE),
+      create: flag(true, 'Make it, with the labels of PodSecurity privileged, which hostPID and hostPath need.'),
+    }),
+    resources: resources(
+      { requests: { cpu: '10m', memory: '72Mi' }, limits: { memory: '128Mi' } },
+      'Of the container of the agent.',
+    ),
+    podLabels: labels('Labels on the pods of the agent.'),
+    podAnnotations: texts({}, 'Annotations on the pods of the agent.'),
+    nodeSelector: texts(LINUX, 'Nodes that it runs on.'),
+    tolerations: list([{ operator: 'Exists' }], TOLERATION, 'Taints that it stands; as it is, all: pods end on every node.'),
+    affinity: affinity('Affinity of the agent.'),
+    priorityClass: priorityClass('gracewatch-agent'),
+    maxUnavailable: {
+      type: ['integer', 'string'],
+      minimum: 1,
+      pattern: '^([1-9][0-9]?|100)%$',
+      default: '10%',
+      description: 'Agents that an update replaces at a time, as a number or a share.',
+    },
+    settings: section(
+      'Settings of the agent: docs/agent-settings.md.',
+      settings(AGENT_ROWS, '', (name) => !AGENT_OWN.has(name) && !SHARED.has(name) && !isApart(name)),
+    ),
+  }),
+  uninstallHook: section('', {
+    enabled: flag(
+      true,
+      'Before the release is uninstalled, a Job stops the controller, takes the finalizers off gates and removes the Lease. Without it, gates that are deleted later wait for nobody.',
+    ),
+    releaseSeconds: count(
+      60,
+      0,
+      600,
+      'How long it waits for the controller to release the pods of gates that go with their CRD (where `crds.keep` is false).',
+    ),
+  }),
+})

@@ -1,0 +1,64 @@
+/** The settings of the program that runs before Gracewatch is uninstalled: one table, as the others have. */
+import { type Configured, type ParsedConfig, readSettings } from '../config.ts'
+import { duration, flagValue, namespaceName, oneOf, optionalText, rowsOf, setting, settingsHelp } from '../settings-table.ts'
+
+const UNINSTALL_SETTINGS = {
+  kubeconfig: setting({
+    group: 'Connection',
+    flag: 'kubeconfig',
+    value: 'FILE',
+    fallback: '',
+    fallbackText: "the pod's service account",
+    help: 'Kubeconfig file to connect with. Without it the program has to run in the cluster.',
+    kind: optionalText,
+  }),
+  context: setting({
+    group: 'Connection',
+    flag: 'context',
+    value: 'NAME',
+    fallback: '',
+    fallbackText: 'its current context',
+    help: 'Context of the kubeconfig file to use.',
+    kind: optionalText,
+  }),
+  namespace: setting({
+    group: 'What',
+    flag: 'namespace',
+    value: 'NAME',
+    fallback: 'gracewatch-system',
+    help: 'Where the controller runs.',
+    kind: namespaceName,
+  }),
+  deleteGates: setting({
+    group: 'What',
+    flag: 'delete-gates',
+    value: 'BOOL',
+    fallback: 'false',
+    help: 'Delete all PodReadinessGates first, while there is a controller that releases their pods.',
+    kind: flagValue,
+  }),
+  releaseWithinMs: setting({
+    group: 'What',
+    flag: 'release-within',
+    value: 'DURATION',
+    fallback: '60s',
+    help: 'How long the controller has for that.',
+    kind: duration('0s', 0),
+  }),
+  logLevel: setting({
+    group: 'Process',
+    flag: 'log-level',
+    value: 'LEVEL',
+    fallback: 'info',
+    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+  }),
+} as const
+
+export type UninstallConfig = Configured<typeof UNINSTALL_SETTINGS>
+const ROWS = rowsOf(UNINSTALL_SETTINGS)
+
+export function parseUninstallConfig(argv: readonly string[]): ParsedConfig<UninstallConfig> {
+  const help = () => settingsHelp('gracewatch-uninstall: stops the controller and leaves nothing that waits for it.', ROWS)
+  return readSettings<typeof UNINSTALL_SETTINGS>({ rows: ROWS, help }, argv)
+}

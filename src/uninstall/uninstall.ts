@@ -1,0 +1,136 @@
+/**
+ * What has to happen before the objects of an installation are deleted: the controller stops, and nothing is left that waits for it. A
+ * finalizer that nobody takes off holds its gate, the gate's namespace and the CRD for ever. Every step can be done again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GROUP, VERSION } from '../api/group.ts'
+import { KubeError } from '../kube/errors.ts'
+import { FINALIZER } from '../kube/gate-objects.ts'
+import type { HttpRequest, KubeHttp } from '../kube/http.ts'
+import type { Log } from '../kube/log.ts'
+
+export const CONTROLLER = 'gracewatch-controller'
+const SELECTOR = 'app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=controller'
+const POLL_MS = 500
+/** Longer than the grace period of its pods. */
+const STOPPED_WITHIN_MS = 60_000
+/** Between a list and a patch a gate may change. */
+const ROUNDS = 10
+const PAGE = 500
+
+interface Options {
+  readonly http: KubeHttp
+  readonly log: Log
+  readonly settings: { readonly namespace: string; readonly deleteGates: boolean; readonly releaseWithinMs: number }
+}
+
+/** What is read of a gate. */
+interface GateMeta {
+  readonly metadata: {
+    readonly namespace: string
+    readonly name: string
+    readonly resourceVersion: string
+    readonly finalizers?: readonly string[]
+  }
+}
+
+export async function uninstall({ http, log, settings }: Options): Promise<void> {
+  const { namespace, deleteGates, releaseWithinMs } = settings
+  if (deleteGates) await releaseGates(http, log, releaseWithinMs)
+  // A controller that runs would put its finalizers back, and take the Lease again.
+  await stopController(http, log, namespace)
+  await takeFinalizersOff(http, log)
+  const lease = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${CONTROLLER}`
+  if (await unlessGone(http.request({ method: 'DELETE', path: lease }))) log.info({ namespace }, 'removed the Lease')
+}
+
+/** Deletes all gates, and waits until the controller has released their pods. */
+async function releaseGates(http: KubeHttp, log: Log, withinMs: number): Promise<void> {
+  const gates = await listGates(http)
+  for (const gate of gates) await unlessGone(http.request({ method: 'DELETE', path: pathOf(gate) }))
+  const left = await until(async () => (await listGates(http)).length, withinMs)
+  if (left > 0) log.warn({ left, withinMs }, 'the pods of some gates were not released')
+  else if (gates.length > 0) log.info({ gates: gates.length }, 'gates deleted and their pods released')
+}
+
+async function stopController(http: KubeHttp, log: Log, namespace: string): Promise<void> {
+  const scale = `/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}/scale`
+  const stopped = await unlessGone(http.request({ ...mergePatch(scale, { spec: { replicas: 0 } }) }))
+  if (!stopped) return
+  const pods = { method: 'GET', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: SELECTOR } } as const
+  const left = await until(async () => (await http.request(pods)).json<{ items: unknown[] }>().items.length, STOPPED_WITHIN_MS)
+  // As those of a node that is lost: they can do no harm from there.
+  if (left > 0) log.warn({ left, withinMs: STOPPED_WITHIN_MS }, 'pods of the controller are still there')
+  else log.info({ namespace }, 'stopped the controller')
+}
+
+async function takeFinalizersOff(http: KubeHttp, log: Log): Promise<void> {
+  let taken = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    const held = (await listGates(http)).filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER))
+    if (held.length === 0) {
+      if (taken > 0) log.info({ gates: taken }, 'took the finalizer off gates')
+      return
+    }
+    for (const gate of held) {
+      const { resourceVersion, finalizers = [] } = gate.metadata
+      const metadata = { resourceVersion, finalizers: finalizers.filter((name) => name !== FINALIZER) }
+      try {
+        if (await unlessGone(http.request(mergePatch(pathOf(gate), { metadata })))) taken++
+      } catch (error) {
+        if (!(error instanceof KubeError && error.code === 'Conflict')) throw error
+      }
+    }
+  }
+  throw new Error(`gates get the finalizer ${FINALIZER} back as often as it is taken off: is there another controller?`)
+}
+
+/** None where the CRD is not there. */
+async function listGates(http: KubeHttp): Promise<GateMeta[]> {
+  const found: GateMeta[] = []
+  let next: string | undefined
+  do {
+    const path = `/apis/${GROUP}/${VERSION}/podreadinessgates`
+    const page: HttpRequest = { method: 'GET', path, query: { limit: PAGE, continue: next } }
+    try {
+      const { items, metadata } = (await http.request(page)).json<{ items: GateMeta[]; metadata: { continue?: string } }>()
+      found.push(...items)
+      next = metadata.continue || undefined
+    } catch (error) {
+      if (error instanceof KubeError && error.code === 'NotFound') return []
+      throw error
+    }
+  } while (next !== undefined)
+  return found
+}
+
+const pathOf = ({ metadata }: GateMeta) =>
+  `/apis/${GROUP}/${VERSION}/namespaces/${metadata.namespace}/podreadinessgates/${metadata.name}`
+
+const mergePatch = (path: string, body: object): HttpRequest => ({
+  method: 'PATCH',
+  path,
+  body,
+  contentType: 'application/merge-patch+json',
+})
+
+/** Whether there was anything to do it to. */
+async function unlessGone(call: Promise<unknown>): Promise<boolean> {
+  try {
+    await call
+    return true
+  } catch (error) {
+    if (error instanceof KubeError && error.code === 'NotFound') return false
+    throw error
+  }
+}
+
+/** Asks until the answer is 0, or the time is up. @returns the last answer */
+async function until(ask: () => Promise<number>, withinMs: number): Promise<number> {
+  const end = performance.now() + withinMs
+  for (;;) {
+    const left = await ask()
+    if (left === 0 || performance.now() >= end) return left
+    await sleep(POLL_MS)
+  }
+}
