@@ -1,6 +1,6 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, long, command, replay (nothing but Node) · agent (Linux, root) · cluster, apiserver, e2e (and Go; see README).
+ * The suites and what they need: unit, long, replay (nothing but Node) · command (and Go, for helm) · agent (Linux, root) · cluster, apiserver, e2e (both; see README).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -5,7 +5,7 @@ const chaiConfig = { truncateThreshold: 0 }
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: `gracewatch` as a process. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
+ * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as processes, `gracewatch` and helm. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
  * e2e: a real node.
  */
 export default defineConfig({

@@ -55,6 +55,8 @@ const texts = (value: Readonly<Record<string, string>>, description: string): Sc
 })
 
 const STRING: Schema = { type: 'string' }
+/** Helm shows a person the pattern that a value has failed: in its plainest form. */
+const plain = (pattern: string) => pattern.replaceAll('(?:', '(').replaceAll('\\d', '[0-9]')
 const NAMESPACE = { pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' }
 const LABEL_VALUE: Schema = { type: 'string', pattern: '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$', maxLength: 63 }
 const labels = (description: string): Schema => ({
@@ -63,10 +65,13 @@ const labels = (description: string): Schema => ({
   default: {},
   description,
 })
+const QUANTITY: Schema = { type: ['string', 'number'] }
 const QUANTITIES: Schema = {
   type: 'object',
-  propertyNames: { pattern: '^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$' },
-  additionalProperties: { type: ['string', 'number'] },
+  additionalProperties: false,
+  properties: { cpu: QUANTITY, memory: QUANTITY, 'ephemeral-storage': QUANTITY },
+  // Huge pages, and what others bring, as nvidia.com/gpu.
+  patternProperties: { '^hugepages-': QUANTITY, '/': QUANTITY },
 }
 const resources = (value: unknown, description: string): Schema => ({
   ...section(description, { requests: QUANTITIES, limits: QUANTITIES }),
@@ -133,7 +138,9 @@ function settingSchema({ kind, help, fallback, fallbackText, flag: name }: Setti
   const example = fallback === '' ? undefined : type === 'integer' || type === 'boolean' ? JSON.parse(fallback) : fallback
   const standard = fallbackText === undefined ? '' : `; without it: ${fallbackText}`
   const description = `${help} (\`${envName(name)}\`${standard})`
-  return { ...(kind.schema ?? STRING), ...(example !== undefined && { examples: [example] }), description }
+  const schema: Schema = kind.schema ?? STRING
+  const pattern = typeof schema.pattern === 'string' && { pattern: plain(schema.pattern) }
+  return { ...schema, ...pattern, ...(example !== undefined && { examples: [example] }), description }
 }
 
 /** These have sections of their own. */
@@ -215,7 +222,7 @@ export const VALUES: Schema = section('', {
     enabled: flag(false, 'Manage the conditions of PodReadinessGates.'),
     injection: text(
       'Auto',
-      'The policy by which gates with `inject: true` are added to new pods. Auto: where the API server has the kind (Kubernetes 1.36 or later).',
+      'The policy by which gates with `inject: true` are added to new pods. Auto: where the cluster is Kubernetes 1.36 or later, which has the kind.',
       { enum: ['Auto', 'Enabled', 'Disabled'] },
     ),
     targets: list(

@@ -47,10 +47,14 @@ export async function helmBinary(major: HelmMajor, go = 'go'): Promise<string> {
   return binary
 }
 
-/** Runs helm with nothing of the user's: no kubeconfig, no repositories, no plugins. */
-export async function helm(major: HelmMajor, args: readonly string[], env: Record<string, string> = {}): Promise<RunResult> {
+/** Runs helm with nothing of the user's: no kubeconfig, no repositories, no plugins. `input` is its standard input. */
+export async function helm(
+  major: HelmMajor,
+  args: readonly string[],
+  { input, env = {} }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<RunResult> {
   const binary = await helmBinary(major)
   const nowhere = join(dirname(binary), 'home')
   const home = { HELM_CACHE_HOME: nowhere, HELM_CONFIG_HOME: nowhere, HELM_DATA_HOME: nowhere, KUBECONFIG: '/dev/null' }
-  return tryRun(binary, args, { env: { ...home, HELM_NAMESPACE: undefined, KUBERNETES_SERVICE_HOST: undefined, ...env } })
+  return tryRun(binary, args, { input, env: { ...home, HELM_NAMESPACE: undefined, KUBERNETES_SERVICE_HOST: undefined, ...env } })
 }

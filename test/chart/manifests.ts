@@ -36,15 +36,11 @@ const EVERYTHING = ['gates.enabled=true', 'gates.injection=Enabled', 'cleanup.en
 /** Labels that say of an object that Helm has installed it, and as what. */
 export const HELM_LABELS = /^\s+(app\.kubernetes\.io\/(instance|version|managed-by)|helm\.sh\/chart): .*\n/gm
 
-/** What `helm template` writes. Throws with what helm said where it refuses. */
-export async function template(
-  settings: readonly string[],
-  major: HelmMajor = '4',
-  more: readonly string[] = [],
-): Promise<string> {
+/** What `helm template` writes, with values as of a file. Throws with what helm said where it refuses. */
+export async function template(settings: readonly string[], major: HelmMajor = '4', values: object = {}): Promise<string> {
   const set = settings.flatMap((setting) => ['--set', setting])
-  const args = ['template', 'gracewatch', CHART, '--namespace', NAMESPACE, '--kube-version=1.37.2', ...set, ...more]
-  const result = await helm(major, args)
+  const args = ['template', 'gracewatch', CHART, '--namespace', NAMESPACE, '--kube-version=1.37.2', '--values=-', ...set]
+  const result = await helm(major, args, { input: JSON.stringify(values) })
   if (result.code !== 0) throw new Error(failureOf('helm', args, result))
   return result.stdout
 }

@@ -71,7 +71,8 @@ capabilities: {drop: [ALL]}
 {{/* Whether the policy that injects gates is there: "true", or nothing. */}}
 {{- define "gracewatch.injection" -}}
 {{- with .Values.gates }}
-{{- $served := $.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}
+{{- /* By the version, not by Capabilities.APIVersions: that knows kinds only where there is a cluster to ask. */}}
+{{- $served := semverCompare ">=1.36.0-0" $.Capabilities.KubeVersion.Version }}
 {{- if and .enabled (or (eq .injection "Enabled") (and (eq .injection "Auto") $served)) }}true{{ end }}
 {{- end }}
 {{- end }}
