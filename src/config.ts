@@ -162,7 +162,19 @@ function contradictions(config: Partial<Config>): string[] {
   const threshold = (['cleanupTotal', 'cleanupPerNamespace'] as const).find((key) => config[key] !== undefined)
   if (threshold !== undefined && config.cleanup === false)
     found.push(`--${SETTINGS[threshold].flag} is given without --cleanup: add --cleanup, or nothing is deleted`)
-  return [...found, ...namespacesInBoth(config)]
+  return [...found, ...keyPairProblem(config), ...namespacesInBoth(config)]
+}
+
+/** A certificate without its key, or a key without its certificate: for the controller and the agent. */
+export function keyPairProblem({ metricsTlsCertFile: cert, metricsTlsKeyFile: key }: KeyPairFiles): string[] {
+  if ((cert === undefined) === (key === undefined)) return []
+  const [given, lacking] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
+  return [`--metrics-tls-${given}-file is given without --metrics-tls-${lacking}-file: give both, or leave both out`]
+}
+
+interface KeyPairFiles {
+  readonly metricsTlsCertFile?: string | undefined
+  readonly metricsTlsKeyFile?: string | undefined
 }
 
 /** A namespace that is wanted and left out: for the controller and the agent. */

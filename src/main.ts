@@ -46,15 +46,34 @@ export async function main(argv: readonly string[]): Promise<number> {
   ] as const
   const operator = new GracewatchOperator({ http: connection.http, clock, log }).add(recorder)
   const gates = config.gates ? new GateObjects(operator, connection.http) : undefined
+  // What it is made of is loaded where it is used.
+  const metrics =
+    config.metricsAddress === undefined
+      ? undefined
+      : new (await import('./metrics/controller.ts')).ControllerMetrics({
+          ...{ http: connection.http, clock, log, recorder, settings: config },
+        })
   if (gates !== undefined) {
-    const gatekeeper = createGatekeeper({ http: connection.http, clock, log, gates, recorder, settings: config })
+    const gatekeeper = createGatekeeper({
+      ...{ http: connection.http, clock, log, gates, recorder, settings: config },
+      onReleased: (gate, held) => metrics?.gates?.onReleased(gate, held),
+    })
     recorder.observe(gatekeeper)
     operator.add(gatekeeper)
+    metrics?.readFrom(gatekeeper)
+    metrics?.watch('podreadinessgates', () => gates.reflector)
   }
-  const cleaner = config.cleanup ? createCleaner({ http: connection.http, clock, log, recorder, settings: config }) : undefined
+  const cleaner = config.cleanup
+    ? createCleaner({
+        ...{ http: connection.http, clock, log, recorder, settings: config },
+        onPass: (planned, acted) => metrics?.cleanup?.onPass(planned, acted),
+      })
+    : undefined
   if (cleaner !== undefined) {
     recorder.observe(cleaner)
     operator.add(cleaner)
+    metrics?.watch('podcleanups', () => cleaner.cleanups)
+    metrics?.watch('jobs', () => cleaner.jobs)
   }
   const health = await startHealthServer({
     address: config.healthAddress,
@@ -70,6 +89,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     ready: [...watches.map(([name, reflector]) => cacheSynced(name, reflector)), leaseReachable(() => recorder.elector.stats)],
   })
 
+  const metricsServer = config.metricsAddress === undefined ? undefined : await metrics?.serve(config.metricsAddress)
+
   log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
   const start = async () => {
     await operator.start()
@@ -77,7 +98,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (recorder.pods.synced) log.info({ pods: recorder.pods.size }, 'caches complete')
   }
   const code = await untilStopped({ start, stop: () => operator.stop() }, log, STOP_WITHIN_MS)
-  await health.close()
+  await Promise.all([health.close(), metricsServer?.close()])
   await connection.http.close()
   return code
 }

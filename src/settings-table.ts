@@ -136,6 +136,11 @@ export const address: Kind<ListenAddress> = {
   },
 }
 
+/** Undefined where it is not given: nothing listens. */
+export const optionalAddress: Kind<ListenAddress | undefined> = {
+  parse: (text) => (text === '' ? { value: undefined } : address.parse(text)),
+}
+
 export const ENV_PREFIX = 'GRACEWATCH_'
 export const envName = (flag: string) => `${ENV_PREFIX}${flag.toUpperCase().replaceAll('-', '_')}`
 

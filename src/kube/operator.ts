@@ -115,7 +115,7 @@ export class GracewatchOperator extends base.default {
   }
 
   /** The watches opened by watchResource, for health checks. */
-  get watches(): ReadonlyMap<string, Pick<Reflector<Watched>, 'synced' | 'stats'>> {
+  get watches(): ReadonlyMap<string, Pick<Reflector<Watched>, 'synced' | 'size' | 'stats'>> {
     return this.#reflectors
   }
 

@@ -21,7 +21,7 @@ import { Reflector } from '../../kube/reflector.ts'
 import type { Change, Identified } from '../../kube/reflector-types.ts'
 import { RateLimit } from '../rate-limit.ts'
 import type { RecorderObserver } from '../recorder/observer.ts'
-import { type Acted, act, Held } from './pass.ts'
+import { type Acted, act, Held, nothing } from './pass.ts'
 import type { RecordKeeper } from './record-keeper.ts'
 import { deletedMessage, type FullStatus, isNews, passOf, type RulePass, refusedMessage, statusOf } from './report.ts'
 
@@ -68,6 +68,8 @@ export interface CleanerOptions {
   readonly dryRun: boolean
   readonly deletesPerSecond: number
   readonly concurrency: number
+  /** After each pass, also where there was nothing to plan by. */
+  readonly onPass?: (planned: Plan, acted: Acted) => void
   /** Where Events about the threshold go. */
   readonly lease: { readonly namespace: string; readonly name: string }
 }
@@ -222,7 +224,10 @@ export class Cleaner implements Controller, RecorderObserver {
     const { host, threshold, log } = this.#options
     if (!this.#ready()) return host.elector.isLeader() ? SOON_MS : EVERY_MS
     const rules = [...this.cleanups.values()].flatMap(({ rule }) => rule ?? []).filter(({ namespace }) => host.inScope(namespace))
-    if (rules.length === 0 && threshold === undefined) return EVERY_MS
+    if (rules.length === 0 && threshold === undefined) {
+      this.#options.onPass?.({ verdicts: [], reports: [] }, nothing())
+      return EVERY_MS
+    }
     const generation = this.#generation
     const began = performance.now()
     const planned = this.#plan(rules, threshold)
@@ -244,6 +249,7 @@ export class Cleaner implements Controller, RecorderObserver {
     )
     this.#passes++
     this.#deleted += acted.deleted.length
+    this.#options.onPass?.(planned, acted)
     if (acted.deleted.length > 0 || acted.failed.length > 0)
       log.info(
         {

@@ -9,7 +9,7 @@ import type { Log } from '../../kube/log.ts'
 import { RateLimit } from '../rate-limit.ts'
 import type { RecorderController } from '../recorder/controller.ts'
 import { RecordWriter } from '../recorder/writer.ts'
-import { Cleaner } from './cleaner.ts'
+import { Cleaner, type CleanerOptions } from './cleaner.ts'
 import { RecordKeeper } from './record-keeper.ts'
 
 export interface CreateOptions {
@@ -17,6 +17,7 @@ export interface CreateOptions {
   readonly clock: RecorderClock
   readonly log: Log
   readonly recorder: RecorderController
+  readonly onPass?: CleanerOptions['onPass']
   readonly settings: {
     readonly namespace: string
     readonly podName: string
@@ -36,7 +37,7 @@ export interface CreateOptions {
   }
 }
 
-export function createCleaner({ http, clock, log, recorder, settings }: CreateOptions): Cleaner {
+export function createCleaner({ http, clock, log, recorder, onPass, settings }: CreateOptions): Cleaner {
   const guard = () => recorder.elector.guard()
   const { namespace } = settings
   const limit = new RateLimit(settings.writesPerSecond)
@@ -52,6 +53,7 @@ export function createCleaner({ http, clock, log, recorder, settings }: CreateOp
     dryRun: settings.cleanupDryRun,
     deletesPerSecond: settings.cleanupDeletesPerSecond,
     concurrency: settings.cleanupConcurrency,
+    ...(onPass === undefined ? {} : { onPass }),
     lease: { namespace, name: settings.leaseName },
   })
 }

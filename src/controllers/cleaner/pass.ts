@@ -40,6 +40,8 @@ export interface Acted {
   cutBy?: KubeError
 }
 
+export const nothing = (): Acted => ({ deleted: [], overtaken: [], pending: [], refused: [], failed: [] })
+
 /** What was refused a little while ago; outlives a pass. */
 export class Held {
   /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
@@ -96,7 +98,7 @@ export async function act(
   verdicts: readonly Verdict[],
   proceed: () => boolean,
 ): Promise<Acted> {
-  const acted: Acted = { deleted: [], overtaken: [], pending: [], refused: [], failed: [] }
+  const acted = nothing()
   const left = inTurns(verdicts).values()
   const tries = new Map<string, number>()
   const tired = (namespace: string) => (tries.get(namespace) ?? 0) >= MAX_REFUSED

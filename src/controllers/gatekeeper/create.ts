@@ -9,7 +9,7 @@ import type { RecorderController } from '../recorder/controller.ts'
 import { EndpointsChecker } from './checks/endpoints.ts'
 import { HttpGetChecker } from './checks/http-get.ts'
 import { ConditionChecker } from './checks/target.ts'
-import { Gatekeeper } from './gatekeeper.ts'
+import { Gatekeeper, type GatekeeperOptions } from './gatekeeper.ts'
 import { HandoverBrake } from './handover/brake.ts'
 
 export interface CreateOptions {
@@ -18,6 +18,7 @@ export interface CreateOptions {
   readonly log: Log
   readonly gates: GateObjects
   readonly recorder: RecorderController
+  readonly onReleased?: GatekeeperOptions['onReleased']
   readonly settings: {
     readonly gatePatchesPerSecond: number
     readonly gateProbes: number
@@ -26,7 +27,7 @@ export interface CreateOptions {
   }
 }
 
-export function createGatekeeper({ http, clock, log, gates, recorder, settings }: CreateOptions): Gatekeeper {
+export function createGatekeeper({ http, clock, log, gates, recorder, onReleased, settings }: CreateOptions): Gatekeeper {
   const { elector, workloads } = recorder
   const guard = () => elector.guard()
   const serverNow = () => recorder.serverNow()
@@ -41,6 +42,7 @@ export function createGatekeeper({ http, clock, log, gates, recorder, settings }
     isLeader: () => elector.isLeader(),
     guard,
     patchesPerSecond: settings.gatePatchesPerSecond,
+    ...(onReleased === undefined ? {} : { onReleased }),
     checkers: (changed) => {
       const handover = new HandoverBrake({ http, clock, log, serverNow, pods, workloads, records, events, changed })
       const httpGet = new HttpGetChecker({ changed, parallel: settings.gateProbes })

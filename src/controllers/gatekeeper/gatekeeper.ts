@@ -3,6 +3,7 @@
  * condition. Only the leader acts; everybody watches, so that a new leader knows all at once.
  */
 import type { GateStatus } from '../../api/pod-readiness-gate.ts'
+import type { PodTermination } from '../../api/pod-termination.ts'
 import type { EndpointSliceSnapshot, PodSnapshot } from '../../core/evidence.ts'
 import { actingOn, selects } from '../../core/gates/acting.ts'
 import { annotationResult } from '../../core/gates/checks.ts'
@@ -11,7 +12,7 @@ import { type CheckedResult, conditionOf, decide, earliest } from '../../core/ga
 import { sameStatus, statusOf } from '../../core/gates/gate-status.ts'
 import { selectorProblem } from '../../core/gates/selector.ts'
 import type { CheckKind, CheckResult, Gate, GatePod, Verdict } from '../../core/gates/types.ts'
-import { MILLISECOND, type Micros } from '../../core/time.ts'
+import { MILLISECOND, type Micros, parseTime } from '../../core/time.ts'
 import { KubeError } from '../../kube/errors.ts'
 import type { GateObjects } from '../../kube/gate-objects.ts'
 import type { KubeHttp } from '../../kube/http.ts'
@@ -41,7 +42,8 @@ type Spec = Gate['spec']['checks'][number]
 type Check<K extends CheckKind> = NonNullable<Spec[K]>
 
 /** Of the brake, beside what every checker has. */
-export interface Brake extends Checker<Check<'handover'>>, Pick<RecorderObserver, 'onVerdict'> {
+export interface Brake extends Checker<Check<'handover'>> {
+  onVerdict(record: PodTermination): void
   /** What the gate holds, for its status. */
   holds(gate: Gate): NonNullable<GateStatus['holds']>
 }
@@ -55,6 +57,8 @@ export interface GatekeeperOptions {
   readonly isLeader: () => boolean
   readonly guard: () => AbortSignal
   readonly patchesPerSecond: number
+  /** A pod that the gate had held back is let in; `held`: for how long its condition was not True. */
+  readonly onReleased?: (gate: Gate, held: Micros) => void
   /** Made with what tells that an answer may be another one: of a pod, or of the gate as a whole. */
   readonly checkers: (changed: { readonly pod: (uid: string) => void; readonly gate: (uid: string) => void }) => Omit<
     Checkers,
@@ -73,6 +77,7 @@ export interface GatekeeperStats {
   readonly refused: number
   readonly gone: number
   readonly statusWrites: number
+  readonly queues: Readonly<Record<'gate_pods' | 'gates', { readonly depth: number; readonly backlog: number }>>
 }
 
 /** What was last done of a pod for one condition: when it leaves every gate, it is let go. */
@@ -134,6 +139,25 @@ export class Gatekeeper implements Controller, RecorderObserver {
       refused: this.#refused,
       gone: this.#gone,
       statusWrites: this.#statusWrites,
+      queues: {
+        gate_pods: { depth: this.#podQueue.depth, backlog: this.#podQueue.backlog },
+        gates: { depth: this.#gateQueue.depth, backlog: this.#gateQueue.backlog },
+      },
+    }
+  }
+
+  /** Each gate, and since when it has held the pod that it holds longest: one that would be Ready but for its gates. */
+  *standing(): Generator<{ readonly gate: Gate; readonly holdingSince: Micros | undefined }> {
+    for (const gates of this.#gates.values()) {
+      for (const gate of gates.values()) {
+        const since: Micros[] = []
+        for (const pod of selectorProblem(gate.spec.selector) === undefined ? this.#pods.in(gate.namespace) : []) {
+          if (pod.containersReady !== true || isOver(pod) || !selects(gate, pod)) continue
+          const at = heldSince(pod, gate.spec.conditionType)
+          if (at !== undefined) since.push(at)
+        }
+        yield { gate, holdingSince: earliest(since) }
+      }
     }
   }
 
@@ -188,7 +212,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
     for (const observer of this.#checkers?.observers ?? []) observer.onEndpointSlice?.(change)
   }
 
-  onVerdict(record: Parameters<RecorderObserver['onVerdict']>[0]): void {
+  onVerdict(record: PodTermination): void {
     this.#checkers?.handover?.onVerdict(record)
   }
 
@@ -371,6 +395,8 @@ export class Gatekeeper implements Controller, RecorderObserver {
       this.#patched++
       this.#pods.wrote(latest, result.resourceVersion, patch.status.conditions[0])
       if (gate !== undefined) this.#refusals.get(gate.uid)?.delete(pod.uid)
+      const since = verdict.status === 'True' ? heldSince(latest, type) : undefined
+      if (gate !== undefined && since !== undefined) this.#options.onReleased?.(gate, serverNow() - since)
     } else if (result.result === 'Gone') this.#gone++
     else {
       this.#refused++
@@ -464,4 +490,10 @@ export class Gatekeeper implements Controller, RecorderObserver {
     this.#canInject = { can, askedAt: now }
     return can
   }
+}
+
+/** On the API server's clock; undefined where the condition is True, or was never set. */
+function heldSince(pod: GatePod, type: string): Micros | undefined {
+  const condition = conditionOf(pod, type)
+  return condition === undefined || condition.status === 'True' ? undefined : parseTime(condition.lastTransitionTime)
 }

@@ -24,7 +24,7 @@ export interface CatchUpOptions {
   /** How far back at most, in microseconds. */
   readonly reach: Micros
   /** Of each record that another run had begun and that is completed here; see RecorderOptions.onVerdict. */
-  readonly onVerdict: (record: PodTermination) => void
+  readonly onVerdict: (record: PodTermination, news: boolean) => void
 }
 
 /** When a pod that nobody deleted came to its end, by its own status. */
@@ -90,7 +90,7 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
     const result = await records.apply(object)
     if (result.result === 'Written') {
       count++
-      options.onVerdict(object)
+      options.onVerdict(object, true)
     } else
       log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}`, error: result.message }, 'record not completed')
   }

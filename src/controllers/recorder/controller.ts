@@ -3,6 +3,7 @@ import { GROUP, VERSION } from '../../api/group.ts'
 import type { PodTermination } from '../../api/pod-termination.ts'
 import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
 
+import type { Offset } from '../../core/termination/clocks.ts'
 import { formatTime, MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
 import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
@@ -32,7 +33,7 @@ import { WorkloadResolver } from './workloads.ts'
 export const HIGH_WATER_MARK = 'gracewatch.dev/high-water-mark'
 
 /** The only Events that tell of a container's end; the API server filters, so that the others cost nothing. */
-const EVENT_REASONS = ['Killing', 'FailedPreStopHook'] as const
+export const EVENT_REASONS = ['Killing', 'FailedPreStopHook'] as const
 
 const MARK_MS = 2000
 const RETENTION_MS = 300_000
@@ -158,7 +159,7 @@ export class RecorderController implements Controller {
       workloads: this.workloads,
       warnings: this.#warnings,
       slice: (uid) => this.slices.get(uid),
-      onVerdict: (record) => this.#tellVerdict(record),
+      onVerdict: (record, news) => this.#tellVerdict(record, news),
     })
     const recorder = this.#recorder
     this.events = EVENT_REASONS.map((reason) =>
@@ -212,9 +213,26 @@ export class RecorderController implements Controller {
 
   /** The API server's clock on ours: its best estimate, the recorder's own until one is known. */
   serverNow(): Micros {
-    const now = this.#options.clock.now()
-    const offset = this.#recorder.apiClock.get(now)
-    return offset === undefined ? now : Math.round(now + (offset.earliest + offset.latest) / 2)
+    return this.serverTime(this.#options.clock.now())
+  }
+
+  /** The same of another time of ours. */
+  serverTime(at: Micros): Micros {
+    const offset = this.apiOffset
+    return offset === undefined ? at : Math.round(at + (offset.earliest + offset.latest) / 2)
+  }
+
+  /** The API server's clock less ours; the truth lies within. Undefined before its first answer. */
+  get apiOffset(): Offset | undefined {
+    return this.#recorder.apiClock.get(this.#options.clock.now())
+  }
+
+  clocksOf(node: string | undefined): ReturnType<Recorder['clocksOf']> {
+    return this.#recorder.clocksOf(node)
+  }
+
+  ongoing(): ReturnType<Recorder['ongoing']> {
+    return this.#recorder.ongoing()
   }
 
   /** What is to be recorded of the time before this replica led has been taken up. */
@@ -236,7 +254,8 @@ export class RecorderController implements Controller {
 
   get stats() {
     const { size: open, deleted, recorded } = this.#begun
-    return { ...this.#recorder.stats, begunByAgents: { open, deleted, recorded } }
+    const [expired, eventsFailed] = [this.#retention.deleted, this.#warnings?.failed ?? 0]
+    return { ...this.#recorder.stats, begunByAgents: { open, deleted, recorded }, expired, eventsFailed }
   }
 
   /** Resolves when the caches are complete and this replica takes part in the election. */
@@ -287,8 +306,8 @@ export class RecorderController implements Controller {
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })
   }
 
-  #tellVerdict(record: PodTermination): void {
-    for (const observer of this.#observers) observer.onVerdict(record)
+  #tellVerdict(record: PodTermination, news: boolean): void {
+    for (const observer of this.#observers) observer.onVerdict(record, news)
   }
 
   #leading(): boolean {
@@ -315,7 +334,7 @@ export class RecorderController implements Controller {
             namespace: settings.namespace,
             pods: this.pods,
             reach: settings.catchUpMs * MILLISECOND,
-            onVerdict: (record) => this.#tellVerdict(record),
+            onVerdict: (record, news) => this.#tellVerdict(record, news),
           },
           this.#watchedFrom,
           mark,

@@ -8,7 +8,7 @@ export interface RecorderObserver {
   onPod(change: Change<PodSnapshot>): void
   onEndpointSlice(change: Change<EndpointSliceSnapshot>): void
   /** See RecorderOptions.onVerdict. On the leader only. */
-  onVerdict(record: PodTermination): void
+  onVerdict(record: PodTermination, news: boolean): void
   /** Leadership came or went; at first there is none. */
   onLeading(leading: boolean): void
 }

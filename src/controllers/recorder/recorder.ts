@@ -6,6 +6,7 @@
 import type { PodTermination } from '../../api/pod-termination.ts'
 import type { ClockEstimate } from '../../core/clock-estimate.ts'
 import type {
+  ClockFact,
   EndpointSliceSnapshot,
   EventSnapshot,
   Fact,
@@ -65,14 +66,20 @@ export interface RecorderOptions {
   readonly workloads: WorkloadResolver
   readonly warnings: Pick<Warnings, 'tell'> | undefined
   readonly slice: (uid: string) => EndpointSliceSnapshot | undefined
-  /** How a termination ended, once that is known, and again where it turns out to have been otherwise. Whether a record is kept or not. */
-  readonly onVerdict?: (record: PodTermination) => void
+  /**
+   * How a termination ended, once that is known, and again where it turns out to have been otherwise. Whether a record is kept or not.
+   * No news: another leader had dealt with it before.
+   */
+  readonly onVerdict?: (record: PodTermination, news: boolean) => void
 }
 
 export interface RecorderStats {
   readonly tracked: number
   readonly written: number
   readonly refused: Readonly<Record<string, number>>
+  /** Failures that may pass: what failed is tried again. */
+  readonly retries: number
+  readonly queue: { readonly depth: number; readonly backlog: number }
   readonly dropped: {
     readonly events: number
     readonly endpoints: number
@@ -98,6 +105,7 @@ export class Recorder {
   readonly #reconciler: Reconciler
   #droppedFacts = 0
   #droppedTrackers = 0
+  #retries = 0
 
   constructor(options: RecorderOptions) {
     this.#options = options
@@ -118,7 +126,10 @@ export class Recorder {
     this.#queue = new WorkQueue({
       concurrency: options.settings.writeConcurrency,
       worker: (uid) => this.#reconcile(uid),
-      onError: (uid, error) => options.log.warn({ uid, error: String(error) }, 'record not written yet, trying again'),
+      onError: (uid, error) => {
+        this.#retries++
+        options.log.warn({ uid, error: String(error) }, 'record not written yet, trying again')
+      },
     })
   }
 
@@ -127,6 +138,8 @@ export class Recorder {
       tracked: this.#trackers.size,
       written: this.#writer.written,
       refused: this.#writer.refused,
+      retries: this.#retries,
+      queue: { depth: this.#queue.depth, backlog: this.#queue.backlog },
       dropped: { ...this.#evidence.dropped, facts: this.#droppedFacts, trackers: this.#droppedTrackers },
       agents: { nodes: this.#agents.size, ...this.#kernel.refused },
     }
@@ -138,6 +151,17 @@ export class Recorder {
 
   get apiClock(): ClockEstimate {
     return this.#clocks.api
+  }
+
+  clocksOf(node: string | undefined): ClockFact[] {
+    return this.#clocks.facts(node, this.#options.clock.now())
+  }
+
+  /** Pods that are ending and not gone yet; overdue: past the deadline, as far as it has been looked at. */
+  *ongoing(): Generator<{ readonly pod: PodSnapshot; readonly overdue: boolean }> {
+    for (const { pod, overAt, completedAt, written } of this.#trackers.values())
+      if (pod !== undefined && overAt === undefined && completedAt === undefined)
+        yield { pod, overdue: written?.state === 'Overdue' }
   }
 
   tracks(uid: string): boolean {

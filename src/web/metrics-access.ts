@@ -1,0 +1,130 @@
+/**
+ * Who may read the metrics: whoever the API server knows by the token of the request (TokenReview) and allows to get the path
+ * (SubjectAccessReview of a nonResourceURL), as controller-runtime asks it. Answers are kept for a short time.
+ */
+import { createHash } from 'node:crypto'
+import { KubeError } from '../kube/errors.ts'
+import type { KubeHttp } from '../kube/http.ts'
+import type { Log } from '../kube/log.ts'
+
+/** Unauthorized: no token, or one that nobody knows. Unavailable: the API server could not be asked. */
+export type Access = 'Allowed' | 'Unauthorized' | 'Forbidden' | 'Unavailable'
+
+export interface MetricsAccess {
+  /** @param authorization the header as it came */
+  check(authorization: string | undefined, path: string): Promise<Access>
+}
+
+export interface TokenAccessOptions {
+  readonly http: KubeHttp
+  readonly log: Log
+  /** Milliseconds, monotonic. */
+  readonly now?: () => number
+}
+
+/** A right that is taken away stays this long; one that is given is noticed this soon. */
+const ALLOWED_MS = 60_000
+const REFUSED_MS = 10_000
+const TIMEOUT_MS = 10_000
+const MAX_KEPT = 256
+/** Reviews under way at one time: tokens that are made up must not become a flood of reviews. */
+const MAX_ASKING = 8
+const MAX_TOKEN = 32_768
+
+interface Kept {
+  readonly access: Access
+  readonly until: number
+}
+
+interface User {
+  readonly username?: string
+  readonly uid?: string
+  readonly groups?: readonly string[]
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
+
+export class TokenAccess implements MetricsAccess {
+  readonly #options: TokenAccessOptions
+  readonly #now: () => number
+  /** By a hash: a token is a secret, and stays no longer than it is asked about. */
+  readonly #kept = new Map<string, Kept>()
+  readonly #asking = new Map<string, Promise<Access>>()
+  #told: string | undefined
+
+  constructor(options: TokenAccessOptions) {
+    this.#options = options
+    this.#now = options.now ?? (() => performance.now())
+  }
+
+  async check(authorization: string | undefined, path: string): Promise<Access> {
+    const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+    if (token === undefined || token.length > MAX_TOKEN) return 'Unauthorized'
+    const key = createHash('sha256').update(`${path} ${token}`).digest('base64')
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && kept.until > this.#now()) return kept.access
+    this.#kept.delete(key)
+    let asking = this.#asking.get(key)
+    if (asking === undefined) {
+      if (this.#asking.size >= MAX_ASKING) return 'Unavailable'
+      asking = this.#ask(token, path).finally(() => this.#asking.delete(key))
+      this.#asking.set(key, asking)
+    }
+    const access = await asking
+    if (access !== 'Unavailable') this.#keep(key, access)
+    return access
+  }
+
+  #keep(key: string, access: Access): void {
+    if (this.#kept.size >= MAX_KEPT) {
+      const [oldest] = this.#kept.keys()
+      if (oldest !== undefined) this.#kept.delete(oldest)
+    }
+    this.#kept.set(key, { access, until: this.#now() + (access === 'Allowed' ? ALLOWED_MS : REFUSED_MS) })
+  }
+
+  async #ask(token: string, path: string): Promise<Access> {
+    try {
+      const user = await this.#review(token)
+      const access = user === undefined ? 'Unauthorized' : (await this.#mayGet(user, path)) ? 'Allowed' : 'Forbidden'
+      this.#told = undefined
+      return access
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error
+      if (error.code !== 'Aborted' && error.message !== this.#told) {
+        this.#told = error.message
+        const help = error.code === 'Forbidden' ? { help: 'give the service account the ClusterRole system:auth-delegator' } : {}
+        this.#options.log.warn(
+          { error: error.message, ...help },
+          'who asks for the metrics cannot be found out, nobody gets them',
+        )
+      }
+      return 'Unavailable'
+    }
+  }
+
+  async #review(token: string): Promise<User | undefined> {
+    const response = await this.#options.http.request({
+      method: 'POST',
+      path: '/apis/authentication.k8s.io/v1/tokenreviews',
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } },
+      timeoutMs: TIMEOUT_MS,
+    })
+    const { status } = response.json<{ status?: { authenticated?: boolean; user?: User } }>()
+    return status?.authenticated === true ? status.user : undefined
+  }
+
+  async #mayGet({ username, uid, groups, extra }: User, path: string): Promise<boolean> {
+    const response = await this.#options.http.request({
+      method: 'POST',
+      path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+      body: {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SubjectAccessReview',
+        spec: { user: username, uid, groups, extra, nonResourceAttributes: { path, verb: 'get' } },
+      },
+      timeoutMs: TIMEOUT_MS,
+    })
+    const { status } = response.json<{ status?: { allowed?: boolean; denied?: boolean } }>()
+    return status?.allowed === true && status.denied !== true
+  }
+}

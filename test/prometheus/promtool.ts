@@ -1,0 +1,38 @@
+/** promtool, built from its Go module once a machine. The service discoveries of clouds, which are most of it, are left out. */
+import { execFile, spawn } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+export const PROMETHEUS = '0.316.0'
+const MODULE = 'github.com/prometheus/prometheus'
+const FOLDER = join(homedir(), '.cache', 'gracewatch', 'prometheus', PROMETHEUS)
+const TAGS = 'remove_all_sd,enable_kubernetes_sd'
+const BUILD_MS = 900_000
+
+/** Path of a program of this version of Prometheus; builds it where it is not there, which takes some minutes. */
+export async function prometheusBinary(name: 'promtool' | 'prometheus'): Promise<string> {
+  const path = join(FOLDER, name)
+  if (existsSync(path)) return path
+  mkdirSync(FOLDER, { recursive: true })
+  await promisify(execFile)('go', ['install', '-tags', TAGS, `${MODULE}/cmd/${name}@v${PROMETHEUS}`], {
+    env: { ...process.env, GOBIN: FOLDER },
+    timeout: BUILD_MS,
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return path
+}
+
+/** What `promtool check metrics` says of an exposition: problems of syntax, names and units; empty where all is well. */
+export async function checkMetrics(exposition: string): Promise<string> {
+  const child = spawn(await prometheusBinary('promtool'), ['check', 'metrics', '--extended'], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  child.stdout.resume()
+  child.stdin.end(exposition)
+  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+  return code === 0 && said === '' ? '' : `exit code ${code}\n${said}`
+}
