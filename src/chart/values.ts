@@ -100,6 +100,7 @@ const SPREAD = section('', {
   nodeAffinityPolicy: { enum: ['Honor', 'Ignore'] },
   nodeTaintsPolicy: { enum: ['Honor', 'Ignore'] },
 })
+const PEER = section('', { namespaceSelector: OPEN, podSelector: OPEN, ipBlock: OPEN })
 const LINUX = { 'kubernetes.io/os': 'linux' }
 const priorityClass = (name: string) =>
   section('Priority of the pods. They have to be there while others are evicted or preempted: that is when pods end badly.', {
@@ -119,6 +120,9 @@ const OWN = new Set([
   'agent-namespace',
   'gates',
   'cleanup',
+  'metrics-address',
+  'metrics-tls-cert-file',
+  'metrics-tls-key-file',
 ])
 const AGENT_OWN = new Set(['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address'])
 /** Flags of the agent that are the controller's too: it gets the same values. */
@@ -190,8 +194,9 @@ export const VALUES: Schema = section('', {
   networkPolicy: section('', {
     enabled: flag(
       false,
-      'NetworkPolicies for controller and agent: nothing comes in but probes, and nothing goes out but to the API server; with gates, to pods as well.',
+      'NetworkPolicies for controller and agent: nothing comes in but probes and who reads the metrics, and nothing goes out but to the API server; with gates, to pods as well.',
     ),
+    metricsFrom: list([], PEER, 'Who may reach the metrics, as peers of a NetworkPolicy; empty: everybody.'),
     apiServerPorts: list(
       [443, 6443],
       { type: 'integer', minimum: 1, maximum: 65_535 },
@@ -213,6 +218,39 @@ export const VALUES: Schema = section('', {
   crds: section('', {
     enabled: flag(true, 'Install the CustomResourceDefinitions and bring them up to date.'),
     keep: flag(true, 'Leave them, and with them every record, gate and cleanup, where the release is uninstalled.'),
+  }),
+  metrics: section('Metrics of the controller: docs/metrics.md.', {
+    enabled: flag(
+      true,
+      'Serve them, over HTTPS, to those who may read them: a Service, and the right to ask the API server who asks.',
+    ),
+    port: count(8443, 1024, 65_535, 'The port, of the pods and of the Service.'),
+    tls: section('', {
+      secretName: text(
+        '',
+        'A Secret with tls.crt and tls.key, as cert-manager writes it; empty: the controller makes a certificate itself, in memory.',
+        { maxLength: 253 },
+      ),
+    }),
+    readers: list(
+      [],
+      section('', { name: STRING, namespace: STRING }),
+      'Service accounts that may read them, as `{name: prometheus-k8s, namespace: monitoring}`.',
+    ),
+    ...settings(ROWS, 'metrics-', (name) => !OWN.has(name)),
+  }),
+  serviceMonitor: section('What Prometheus Operator scrapes by; its CustomResourceDefinitions have to be there.', {
+    enabled: flag(false, 'A ServiceMonitor.'),
+    labels: labels('Labels of its own, by which a Prometheus may select it.'),
+    interval: text('', "How often it scrapes, as 30s; empty: Prometheus' own.", { pattern: '^([0-9]+(ms|s|m|h))*$' }),
+    tlsConfig: {
+      type: 'object',
+      default: {},
+      description:
+        "Its tlsConfig. Empty: with metrics.tls.secretName the Service's name and the Secret's ca.crt, else no verification.",
+    },
+    relabelings: list([], OPEN, 'Its relabelings.'),
+    metricRelabelings: list([], OPEN, 'Its metricRelabelings.'),
   }),
   settings: section(
     'Settings of the controller: docs/settings.md. The agent gets namespaces, excludeNamespaces and recordCompletions as well.',

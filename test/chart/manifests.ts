@@ -23,6 +23,8 @@ const FOLDERS: ReadonlyMap<string, string> = new Map([
   ['gates/injection.yaml', 'deploy/gates'],
   ['cleanup/rbac.yaml', 'deploy/cleanup/component'],
   ['cleanup/reader-roles.yaml', 'deploy/cleanup/component'],
+  ['metrics/rbac.yaml', 'deploy/metrics'],
+  ['metrics/service.yaml', 'deploy/metrics'],
   ['agent/namespace.yaml', 'deploy/agent'],
   ['agent/rbac.yaml', 'deploy/agent'],
   ['agent/admission-policy.yaml', 'deploy/agent'],
@@ -31,8 +33,19 @@ const FOLDERS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** The Namespace belongs to the manifests; the CRDs come from crds/, and what runs when a release goes is Helm's alone. */
-export const AS_MANIFESTS = ['namespace.create=true', 'crds.enabled=false', 'uninstallHook.enabled=false']
-const EVERYTHING = ['gates.enabled=true', 'gates.injection=Enabled', 'cleanup.enabled=true', 'agent.enabled=true']
+export const AS_MANIFESTS = [
+  'namespace.create=true',
+  'crds.enabled=false',
+  'uninstallHook.enabled=false',
+  'metrics.enabled=false',
+]
+const EVERYTHING = [
+  'metrics.enabled=true',
+  'gates.enabled=true',
+  'gates.injection=Enabled',
+  'cleanup.enabled=true',
+  'agent.enabled=true',
+]
 /** Labels that say of an object that Helm has installed it, and as what. */
 export const HELM_LABELS = /^\s+(app\.kubernetes\.io\/(instance|version|managed-by)|helm\.sh\/chart): .*\n/gm
 

@@ -25,6 +25,7 @@ interface Container {
   readonly image: string
   readonly command?: readonly string[]
   readonly env: readonly { readonly name: string; readonly value?: string }[]
+  readonly ports: readonly object[]
   readonly resources?: object
 }
 interface PodSpec {
@@ -81,6 +82,8 @@ const HOOK = ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'Ro
 )
 const CRDS = ['podterminations', 'podreadinessgates', 'podcleanups'].map((it) => `CustomResourceDefinition ${it}.gracewatch.dev`)
 const READERS = ['ClusterRole gracewatch-view', 'ClusterRole gracewatch-admin']
+const METRICS = ['Service gracewatch-metrics', 'ClusterRole gracewatch-metrics-reader']
+const METRICS_AUTH = ['ClusterRole gracewatch-metrics-auth', 'ClusterRoleBinding gracewatch-metrics-auth']
 const DEFAULT = [
   ...['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'].map((it) => `${it} gracewatch-controller`),
   DEPLOYMENT,
@@ -88,6 +91,8 @@ const DEFAULT = [
   'PriorityClass gracewatch',
   'FlowSchema gracewatch-lease',
   ...READERS,
+  ...METRICS,
+  ...METRICS_AUTH,
   ...CRDS,
   ...HOOK,
 ]
@@ -150,6 +155,14 @@ const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
   ['flowSchemas.enabled=false', [], ['FlowSchema gracewatch-lease']],
   ['readerRoles.enabled=false', [], READERS],
   ['priorityClass.create=false', [], ['PriorityClass gracewatch']],
+  ['metrics.enabled=false', [], [...METRICS, ...METRICS_AUTH]],
+  ['metrics.auth=false', [], METRICS_AUTH],
+  [
+    'metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring',
+    ['ClusterRoleBinding gracewatch-metrics-reader'],
+    [],
+  ],
+  ['serviceMonitor.enabled=true', ['ServiceMonitor gracewatch'], []],
   ['crds.enabled=false', [], CRDS],
   ['uninstallHook.enabled=false', [], HOOK],
 ]
@@ -161,6 +174,7 @@ const ALL = [
   'cleanup.enabled=true',
   'agent.enabled=true',
   'networkPolicy.enabled=true',
+  'serviceMonitor.enabled=true',
 ]
 const ALL_OBJECTS = [
   ...DEFAULT,
@@ -168,6 +182,7 @@ const ALL_OBJECTS = [
   ...[...GATES, ...GATE_READERS, ...INJECTION, ...CLEANUP, ...CLEANUP_READERS, ...AGENT, ...AGENT_FLOW, ...AGENT_NAMESPACE],
   'NetworkPolicy gracewatch-controller',
   'NetworkPolicy gracewatch-agent',
+  'ServiceMonitor gracewatch',
 ]
 
 beforeAll(async () => {
@@ -246,6 +261,11 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
       /the namespace a stands in/,
     ],
     [
+      'a ServiceMonitor of nothing',
+      { metrics: { enabled: false }, serviceMonitor: { enabled: true } },
+      /nothing to scrape while metrics.enabled is false/,
+    ],
+    [
       "a label of the chart's own",
       { agent: { podLabels: { 'app.kubernetes.io/name': 'x' } } },
       /agent.podLabels: the label app.kubernetes.io\/name/,
@@ -317,14 +337,17 @@ describe('the manifests', () => {
   it.each([
     ['gates.enabled=true', 'deploy/gates/controller/switched-on.yaml'],
     ['cleanup.enabled=true', 'deploy/cleanup/component/switched-on.yaml'],
+    ['metrics.enabled=true', 'deploy/metrics/switched-on.yaml'],
   ])('with %s the Deployment is that of the plain ones with the patch %s', async (settings, patch) => {
     const { spec } = parse(readFileSync(join(root, patch), 'utf8'))
     const [plain, switched] = await Promise.all([render(AS_MANIFESTS), render([...AS_MANIFESTS, settings])])
     const { containers, ...rest } = podOf(plain, DEPLOYMENT)
     const { containers: after, ...restAfter } = podOf(switched, DEPLOYMENT)
     expect(restAfter).toEqual(rest)
-    const [{ env, ...container }] = containers
-    expect(after).toEqual([{ ...container, env: [...env, ...spec.template.spec.containers[0].env] }])
+    const [{ env, ports, ...container }] = containers
+    const [patched] = spec.template.spec.containers
+    const wanted = { ...container, env: [...env, ...patched.env], ports: [...ports, ...(patched.ports ?? [])] }
+    expect(after).toEqual([wanted])
   })
 })
 
@@ -357,10 +380,12 @@ describe('rights', () => {
     return [...new Set(rights)].sort()
   }
   const rights = async (...settings: string[]) => rightsOf(await render(settings), 'gracewatch-controller')
+  const METRICS_RIGHTS = ['create authentication.k8s.io/tokenreviews', 'create authorization.k8s.io/subjectaccessreviews']
   const PLAIN = [
     ...['create', 'patch'].map((verb) => `${verb} /events`),
     ...['get', 'list', 'watch'].map((verb) => `${verb} /pods`),
     ...['list', 'watch'].flatMap((verb) => [`${verb} /events`, `${verb} discovery.k8s.io/endpointslices`]),
+    ...METRICS_RIGHTS,
     ...['get /nodes', 'get apps/replicasets', 'get batch/jobs', 'create coordination.k8s.io/leases'],
     ...['get', 'update'].map((verb) => `${verb} coordination.k8s.io/leases gracewatch-controller`),
     ...['get', 'list', 'watch', 'create', 'patch', 'delete'].map((verb) => `${verb} gracewatch.dev/podterminations`),
@@ -386,6 +411,8 @@ describe('rights', () => {
 
   it.each([
     [['settings.events=false'], PLAIN.filter((it) => it !== 'create /events' && it !== 'patch /events')],
+    [['metrics.enabled=false'], PLAIN.filter((it) => !METRICS_RIGHTS.includes(it))],
+    [['metrics.auth=false'], PLAIN.filter((it) => !METRICS_RIGHTS.includes(it))],
     [['gates.enabled=true'], [...PLAIN, ...GATE_RIGHTS]],
     [['cleanup.enabled=true'], [...PLAIN, ...CLEANUP_RIGHTS]],
     [
@@ -476,11 +503,12 @@ describe('settings', () => {
         .filter(([name]) => !apart.includes(name))
         .map(([name, schema]) => [name, sample(name, schema)]),
     )
-  const { settings, gates, cleanup, agent } = VALUES.properties ?? {}
+  const { settings, gates, cleanup, metrics, agent } = VALUES.properties ?? {}
   const values = {
     settings: samples(settings),
     gates: { ...samples(gates, ['enabled', 'injection', 'targets']), enabled: true },
     cleanup: { ...samples(cleanup, ['enabled']), enabled: true },
+    metrics: { ...samples(metrics, ['enabled', 'port', 'tls', 'readers']), tls: { secretName: 'metrics-tls' } },
     agent: { enabled: true, settings: samples(agent?.properties?.settings) },
   }
   const given = ({ env }: Container) => Object.fromEntries(env.map(({ name, value = 'from-the-field' }) => [name, value]))
@@ -500,7 +528,7 @@ describe('settings', () => {
     async (name, _, table, own, read) => {
       const env = given(podOf(await render([], '4', values), name).containers[0])
       const config = read({ ...env, KUBERNETES_SERVICE_HOST: '10.96.0.1' })
-      const open = flagged(table).filter(([, { flag }]) => !own.includes(flag) && !/^(metrics|page)-/.test(flag))
+      const open = flagged(table).filter(([, { flag }]) => !own.includes(flag) && !flag.startsWith('page-'))
       expect(open.map(([, { flag }]) => envName(flag)).filter((variable) => env[variable] === undefined)).toEqual([])
       for (const [key, { flag, kind, fallback }] of open) {
         const parsed = kind.parse(env[envName(flag)] ?? '')
@@ -533,6 +561,64 @@ describe('settings', () => {
     expect(stdout).toContain("request.userInfo.username == 'system:serviceaccount:agents:gracewatch-agent'")
     expect(stdout).toContain("object.metadata.namespace == 'watch'")
     expect(stdout).toContain('operator: NotIn, values: [watch, agents, kube-system]')
+  })
+})
+
+describe('the metrics', () => {
+  const endpoint = async (values: object) => {
+    const { spec } = find(await render(['serviceMonitor.enabled=true'], '4', values), 'ServiceMonitor gracewatch')
+    return (spec as { endpoints?: readonly Record<string, unknown>[] } | undefined)?.endpoints?.[0] // of another kind than the rest
+  }
+
+  it('are scraped over HTTPS with the token of Prometheus, at the port that the Service and the pod name', async () => {
+    expect(await endpoint({})).toMatchObject({
+      port: 'metrics',
+      scheme: 'https',
+      bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+      tlsConfig: { insecureSkipVerify: true },
+    })
+    const objects = await render([], '4', { metrics: { port: 9443 } })
+    const { env, ports } = podOf(objects, DEPLOYMENT).containers[0]
+    expect(env).toContainEqual({ name: 'GRACEWATCH_METRICS_ADDRESS', value: ':9443' })
+    expect(ports).toContainEqual({ name: 'metrics', containerPort: 9443, protocol: 'TCP' })
+    expect(find(objects, 'Service gracewatch-metrics').spec?.ports).toEqual([
+      { name: 'metrics', port: 9443, targetPort: 'metrics', protocol: 'TCP' },
+    ])
+  })
+
+  it('come with a certificate that can be verified where there is one', async () => {
+    const metrics = { tls: { secretName: 'metrics-tls' } }
+    expect((await endpoint({ metrics }))?.tlsConfig).toEqual({
+      serverName: `gracewatch-metrics.${NAMESPACE}.svc`,
+      ca: { secret: { name: 'metrics-tls', key: 'ca.crt' } },
+    })
+    const tlsConfig = { serverName: 'other' }
+    expect((await endpoint({ metrics, serviceMonitor: { tlsConfig } }))?.tlsConfig).toEqual(tlsConfig)
+    const { volumes, containers } = podOf(await render([], '4', { metrics }), DEPLOYMENT)
+    expect(volumes).toEqual([{ name: 'metrics-tls', secret: { secretName: 'metrics-tls' } }])
+    expect(containers[0]).toMatchObject({ volumeMounts: [{ name: 'metrics-tls', mountPath: '/metrics-tls', readOnly: true }] })
+  })
+
+  it('have the labels, interval and relabelings that values give, and are reached by whom they name', async () => {
+    const metricsFrom = [{ namespaceSelector: { matchLabels: { team: 'monitoring' } } }]
+    const relabelings = [{ targetLabel: 'cluster', replacement: 'one' }]
+    const values = {
+      serviceMonitor: {
+        enabled: true,
+        labels: { release: 'prometheus' },
+        interval: '15s',
+        relabelings,
+        metricRelabelings: relabelings,
+      },
+      networkPolicy: { enabled: true, metricsFrom },
+    }
+    const objects = await render([], '4', values)
+    expect(find(objects, 'ServiceMonitor gracewatch').metadata.labels).toMatchObject({ release: 'prometheus' })
+    expect(await endpoint(values)).toMatchObject({ interval: '15s', relabelings, metricRelabelings: relabelings })
+    expect(find(objects, 'NetworkPolicy gracewatch-controller').spec?.ingress).toContainEqual({
+      from: metricsFrom,
+      ports: [{ port: 'metrics', protocol: 'TCP' }],
+    })
   })
 })
 

@@ -22,10 +22,13 @@ describe('the schema of the values', () => {
   it('is closed: an object takes what it names, or texts by any name, but for what the API server judges itself', () => {
     const open = all.filter(([, { type, additionalProperties }]) => type === 'object' && additionalProperties === undefined)
     const judged = ['nodeAffinity', 'podAffinity', 'podAntiAffinity']
+    const ofMonitor = ['tlsConfig', 'relabelings[]', 'metricRelabelings[]']
     expect(open.map(([path]) => path)).toEqual([
       'global',
       ...judged.map((it) => `affinity.${it}`),
       'topologySpreadConstraints[].labelSelector',
+      ...['namespaceSelector', 'podSelector', 'ipBlock'].map((it) => `networkPolicy.metricsFrom[].${it}`),
+      ...ofMonitor.map((it) => `serviceMonitor.${it}`),
       ...judged.map((it) => `agent.affinity.${it}`),
     ])
   })
@@ -52,12 +55,13 @@ describe('the schema of the values', () => {
   it('has each setting of the programs once, but for those that the chart gives by itself', () => {
     const flags = (table: object) => Object.values(table).map(({ flag }: { flag: string }) => flag)
     const names = ({ properties = {} }: Schema = {}) => Object.keys(properties)
-    const { settings, gates, cleanup, agent } = VALUES.properties ?? {}
+    const { settings, gates, cleanup, metrics, agent } = VALUES.properties ?? {}
     const dashed = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     const given = [
       ...names(settings),
       ...names(gates).map((name) => `gate-${name}`),
       ...names(cleanup).map((name) => `cleanup-${name}`),
+      ...names(metrics).map((name) => `metrics-${name}`),
     ].map(dashed)
     const own = [
       'kubeconfig',
@@ -69,8 +73,11 @@ describe('the schema of the values', () => {
       'namespace',
       'pod-name',
       'health-address',
+      'metrics-address',
+      'metrics-tls-cert-file',
+      'metrics-tls-key-file',
     ]
-    const apart = (flag: string) => /^(metrics|page)-/.test(flag)
+    const apart = (flag: string) => flag.startsWith('page-')
     expect(
       flags(SETTINGS)
         .filter((flag) => !given.includes(flag) && !apart(flag))
