@@ -1,0 +1,266 @@
+/**
+ * The chart on a real node, with the real helm of both majors, in the order in which a cluster lives: CRDs and records that are there from
+ * before there was a chart, install, upgrades that switch parts on and off, uninstall with the CRDs kept and without them.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { FINALIZER } from '../../../src/kube/gate-objects.ts'
+import { CHART, type HelmMajor, helm } from '../../chart/helm.ts'
+import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
+import { install } from '../../cluster/install.ts'
+import type { Raw } from '../api.ts'
+
+const MINUTES = 60_000
+/** As for the scenarios: what runs is somebody else's, and stays. */
+const EXTERNAL = process.env.GRACEWATCH_E2E_CONTROLLER === 'external'
+const SYSTEM = 'gracewatch-system'
+const AGENTS = 'gracewatch-agent-system'
+const SHOP = 'shop'
+const RECORDS = 'podterminations.gracewatch.dev'
+const GATES = 'podreadinessgates.gracewatch.dev'
+const CRDS = [RECORDS, GATES, 'podcleanups.gracewatch.dev'].sort()
+const fixture = (name: string) => join(import.meta.dirname, 'fixtures', name)
+
+let cluster: Cluster
+/** Values that every command here has: the image of this tree, and that the records of the fixture are not too old to be kept. */
+let base: string[]
+
+const kubectl = (...args: string[]) => cluster.kubectl(args)
+const get = async (...args: string[]): Promise<Raw> => JSON.parse(await kubectl('get', ...args, '-o', 'json'))
+const items = async (...args: string[]): Promise<Raw[]> => (await get(...args)).items
+
+async function run(
+  major: HelmMajor,
+  command: string,
+  args: readonly string[],
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return helm(major, [command, 'gracewatch', ...args, '-n', SYSTEM, '--timeout=4m'], {
+    env: { KUBECONFIG: cluster.kubeconfigPath },
+  })
+}
+
+async function succeed(major: HelmMajor, command: string, ...args: string[]): Promise<string> {
+  const values = command === 'uninstall' ? [] : [CHART, ...base]
+  const result = await run(major, command, [...values, '--wait', ...args])
+  expect(result.code, result.stderr).toBe(0)
+  return result.stdout
+}
+
+/** Everything in the cluster that has the label of the project, as `kind/name`, but for what is on its way out with its owner. */
+async function ours(): Promise<string[]> {
+  const kinds = (await kubectl('api-resources', '--verbs=list', '-o', 'name')).trim().split('\n')
+  const wanted = kinds.filter(
+    (kind) => !/^(events|pods|replicasets|controllerrevisions|endpoints|endpointslices)(\.|$)/.test(kind),
+  )
+  const { stdout } = await cluster.tryKubectl(
+    ['get', wanted.join(','), '-A', '-l', 'app.kubernetes.io/name=gracewatch', '-o', 'name', '--ignore-not-found'],
+    {},
+  )
+  return stdout
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .sort()
+}
+
+const crdNames = CRDS.map((name) => `customresourcedefinition.apiextensions.k8s.io/${name}`)
+
+async function until(what: string, holds: () => Promise<boolean>, withinMs = MINUTES): Promise<void> {
+  for (const end = performance.now() + withinMs; ; ) {
+    if (await holds()) return
+    if (performance.now() > end) throw new Error(`not in ${withinMs} ms: ${what}`)
+    await sleep(500)
+  }
+}
+
+/** Deletes the pods of the Deployment web, and waits until there is a Complete record of one. */
+async function recordOf(selector: string): Promise<Raw> {
+  const [pod] = await items('pods', '-n', SHOP, '-l', selector)
+  await kubectl('delete', 'pod', pod?.metadata.name, '-n', SHOP, '--wait=false')
+  let found: Raw
+  await until(`a record of ${pod?.metadata.name}`, async () => {
+    found = (await items(RECORDS, '-n', SHOP)).find(
+      (record) => record.pod.uid === pod?.metadata.uid && record.state === 'Complete',
+    )
+    return found !== undefined
+  })
+  return found
+}
+
+const may = async (verb: string, resource: string) => {
+  const who = `--as=system:serviceaccount:${SYSTEM}:gracewatch-controller`
+  return (await cluster.tryKubectl(['auth', 'can-i', verb, resource, '-n', SHOP, who])).stdout.trim()
+}
+
+beforeAll(async () => {
+  if (EXTERNAL) return
+  const progress = terminalProgress(process.stderr)
+  cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (the chart)' })
+  const { image } = await install(cluster, progress)
+  await kubectl('delete', '-k', join(CHART, '../manifests'), '--ignore-not-found', '--timeout=180s')
+  await kubectl('delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=180s')
+  const separator = image.lastIndexOf(':')
+  const values = [`image.repository=${image.slice(0, separator)}`, `image.tag=${image.slice(separator + 1)}`]
+  const kept = ['settings.retentionGraceful=87600h', 'settings.retentionAbnormal=87600h']
+  base = [...values, ...kept].flatMap((value) => ['--set', value])
+  await kubectl('create', 'namespace', SHOP)
+  const busybox = (await cluster.images()).find((reference) => reference.includes('/busybox:'))
+  const labels = { app: 'web' }
+  const container = { name: 'app', image: busybox, command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] }
+  const deployment = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', namespace: SHOP },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [container] } },
+    },
+  }
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(deployment) })
+}, 20 * MINUTES)
+
+afterAll(async () => {
+  if (EXTERNAL) return
+  await cluster?.tryKubectl(['delete', 'namespace', SHOP, '--wait=false'])
+  await cluster?.close()
+}, 5 * MINUTES)
+
+describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
+  const first = parseAllDocuments(readFileSync(fixture('first-records.yaml'), 'utf8')).map((document) => document.toJS() as Raw)
+
+  it(
+    'takes over the CRDs and the records that are there from before, where it is told to',
+    async () => {
+      await kubectl('apply', '-f', fixture('first-crd.yaml'))
+      await kubectl('wait', `crd/${RECORDS}`, '--for=condition=Established', '--timeout=30s')
+      await kubectl('create', '-f', fixture('first-records.yaml'))
+      const before = await items(RECORDS, '-n', SHOP)
+
+      const refused = await run('4', 'install', [CHART, ...base, '--create-namespace'])
+      expect(refused.code).toBe(1)
+      expect(refused.stderr).toMatch(/podterminations\.gracewatch\.dev.*invalid ownership metadata/s)
+
+      const notes = await succeed('4', 'install', '--create-namespace', '--take-ownership')
+      expect(notes).toContain('kubectl get podterminations -A')
+      expect(await items(RECORDS, '-n', SHOP)).toEqual(before)
+      expect(before.map(({ pod, outcome }) => [pod.name, outcome])).toEqual(first.map(({ pod, outcome }) => [pod.name, outcome]))
+      const crd = await get('crd', RECORDS)
+      expect(crd.spec.versions[0].schema.openAPIV3Schema.properties).toHaveProperty('kernel')
+      expect(crd.metadata.annotations['helm.sh/resource-policy']).toBe('keep')
+    },
+    6 * MINUTES,
+  )
+
+  it(
+    'has a controller that records, with no right that was not switched on',
+    async () => {
+      const record = await recordOf('app=web')
+      expect(record.outcome).toBe('Graceful')
+      expect(await may('delete', 'pods')).toBe('no')
+      expect(await may('patch', 'pods/status')).toBe('no')
+    },
+    3 * MINUTES,
+  )
+
+  it(
+    'is upgraded by the other helm to everything, and each part works',
+    async () => {
+      await succeed(
+        '3',
+        'upgrade',
+        '--set',
+        'agent.enabled=true,gates.enabled=true,cleanup.enabled=true,networkPolicy.enabled=true',
+      )
+      await kubectl('rollout', 'status', 'daemonset/gracewatch-agent', '-n', AGENTS, '--timeout=120s')
+      expect((await recordOf('app=web')).kernel).toMatchObject({ node: cluster.nodeName })
+      expect(await may('delete', 'pods')).toBe('yes')
+      const gate = {
+        apiVersion: 'gracewatch.dev/v1alpha1',
+        kind: 'PodReadinessGate',
+        metadata: { name: 'registered', namespace: SHOP },
+        spec: {
+          selector: { matchLabels: { app: 'gated' } },
+          conditionType: 'example.com/registered',
+          checks: [{ annotation: { key: 'example.com/ok', value: 'yes' } }],
+        },
+      }
+      await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(gate) })
+      await until('the finalizer of the gate', async () => {
+        const { metadata } = await get(GATES, 'registered', '-n', SHOP)
+        return metadata.finalizers?.includes(FINALIZER) ?? false
+      })
+    },
+    8 * MINUTES,
+  )
+
+  it(
+    'gives up what is switched off, rights first of all',
+    async () => {
+      await succeed('4', 'upgrade', '--set', 'gates.enabled=true')
+      expect(await may('delete', 'pods')).toBe('no')
+      expect(await may('patch', 'pods/status')).toBe('yes')
+      await until('the namespace of the agents gone', async () => {
+        const { code } = await cluster.tryKubectl(['get', 'namespace', AGENTS])
+        return code !== 0
+      })
+      expect(
+        (await ours()).filter((name) => /agent|cleaner|cleanup|network/.test(name) && !name.includes('podcleanups')),
+      ).toEqual([])
+    },
+    8 * MINUTES,
+  )
+
+  it(
+    'leaves nothing but the CRDs and what is in them, and no finalizer',
+    async () => {
+      const before = (await items(RECORDS, '-n', SHOP)).map(({ metadata }) => metadata.uid).sort()
+      await succeed('4', 'uninstall')
+      await until('everything but the CRDs gone', async () => (await ours()).join() === crdNames.join())
+      const left = await kubectl(
+        'get',
+        'leases.coordination.k8s.io,secrets,configmaps,serviceaccounts',
+        '-n',
+        SYSTEM,
+        '-o',
+        'name',
+      )
+      expect(left.trim().split('\n').sort()).toEqual(['configmap/kube-root-ca.crt', 'serviceaccount/default'])
+      const after = (await items(RECORDS, '-n', SHOP)).map(({ metadata }) => metadata.uid)
+      expect(after).toEqual(expect.arrayContaining(before))
+      expect((await get(GATES, 'registered', '-n', SHOP)).metadata.finalizers ?? []).toEqual([])
+    },
+    8 * MINUTES,
+  )
+
+  it(
+    'takes its CRDs up again, and releases pods and takes everything with it where it is not to keep them',
+    async () => {
+      await succeed('3', 'install', '--set', 'gates.enabled=true,crds.keep=false')
+      const busybox = (await cluster.images()).find((reference) => reference.includes('/busybox:'))
+      const container = { name: 'app', image: busybox, command: ['sleep', '3600'] }
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'gated', namespace: SHOP, labels: { app: 'gated' } },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          readinessGates: [{ conditionType: 'example.com/registered' }],
+          containers: [container],
+        },
+      }
+      await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) })
+      await until('a condition of the gate that is False', async () => {
+        const { status } = await get('pod', 'gated', '-n', SHOP)
+        return status.conditions?.some((it: Raw) => it.type === 'example.com/registered' && it.status === 'False') ?? false
+      })
+      await succeed('3', 'uninstall')
+      await until('everything gone', async () => (await ours()).length === 0)
+      await kubectl('wait', 'pod/gated', '-n', SHOP, '--for=condition=Ready', '--timeout=30s')
+    },
+    8 * MINUTES,
+  )
+})
