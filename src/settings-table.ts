@@ -141,6 +141,45 @@ export const optionalAddress: Kind<ListenAddress | undefined> = {
   parse: (text) => (text === '' ? { value: undefined } : address.parse(text)),
 }
 
+/** Of the metrics port, the same for every program. */
+export const METRICS_PORT = {
+  metricsAddress: setting({
+    group: 'Metrics',
+    flag: 'metrics-address',
+    value: 'HOST:PORT',
+    fallback: '',
+    fallbackText: 'none: no metrics are served',
+    help: 'Where /metrics is served, over HTTPS.',
+    kind: optionalAddress,
+  }),
+  metricsTlsCertFile: setting({
+    group: 'Metrics',
+    flag: 'metrics-tls-cert-file',
+    value: 'FILE',
+    fallback: '',
+    fallbackText: 'one of its own making, in memory',
+    help: 'Certificate of the metrics port in PEM, with those between it and its CA. It is read again when it changes.',
+    kind: optionalText,
+  }),
+  metricsTlsKeyFile: setting({
+    group: 'Metrics',
+    flag: 'metrics-tls-key-file',
+    value: 'FILE',
+    fallback: '',
+    fallbackText: 'that of its own certificate',
+    help: 'Private key of that certificate, in PEM.',
+    kind: optionalText,
+  }),
+  metricsAuth: setting({
+    group: 'Metrics',
+    flag: 'metrics-auth',
+    value: 'BOOL',
+    fallback: 'true',
+    help: 'Ask the API server whose token it is and whether its owner may get /metrics. Without this, everybody who reaches the port may.',
+    kind: flagValue,
+  }),
+} as const
+
 export const ENV_PREFIX = 'GRACEWATCH_'
 export const envName = (flag: string) => `${ENV_PREFIX}${flag.toUpperCase().replaceAll('-', '_')}`
 

@@ -1,6 +1,7 @@
 /** The agent as a whole: the trace and its care, the watch of the node's own pods, the clocks, and the records. */
 import { ClockEstimate, offsetFromDate } from '../core/clock-estimate.ts'
 import type { TraceLine } from '../core/kernel/parse.ts'
+import type { Offset } from '../core/termination/clocks.ts'
 import { MILLISECOND, type Micros } from '../core/time.ts'
 import { createRecordClient } from '../kube/apply.ts'
 import type { KubeHttp } from '../kube/http.ts'
@@ -187,6 +188,16 @@ export class Agent {
         },
       },
     ]
+  }
+
+  /** Whether the trace is open. */
+  get tracing(): boolean {
+    return this.#trace !== undefined
+  }
+
+  /** The API server's clock less that of this process; the truth lies within. Undefined before its first answer. */
+  get apiOffset(): Offset | undefined {
+    return this.#apiClock.get(this.#options.clock.now())
   }
 
   /** Opens the trace where there is none, and asks it whether it is well. */

@@ -1,9 +1,13 @@
 /** The agent's composition root: settings, log, connection, signals, exit codes (0 stopped, 1 failed, 2 bad settings). */
-
+import { hostname } from 'node:os'
+import type { KubeHttp } from '../kube/http.ts'
 import { inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from '../kube/in-cluster.ts'
 import { LeanHttpClient } from '../kube/lean-http-client.ts'
+import type { Log } from '../kube/log.ts'
 import { exitWith, untilStopped } from '../process.ts'
+import type { ListenAddress } from '../settings-table.ts'
 import { cacheSynced, startHealthServer, watchAlive } from '../web/health.ts'
+import type { MetricsServer } from '../web/metrics.ts'
 import { Agent } from './agent.ts'
 import { type AgentConfig, parseAgentConfig } from './config.ts'
 import { createLeanLog } from './log.ts'
@@ -44,13 +48,33 @@ export async function main(argv: readonly string[]): Promise<number> {
     ready: [...agent.ready(), cacheSynced('pods', agent.pods)],
   })
 
+  const metrics =
+    config.metricsAddress === undefined ? undefined : await serveMetrics(config.metricsAddress, config, agent, http, log, clock)
+
   log.info({ server, node: config.nodeName }, 'starting')
   const code = await untilStopped(agent, log, STOP_WITHIN_MS)
   log.info({ records: agent.reporter.stats, trace: agent.collector.stats }, 'stopped')
   clock.stop()
-  await health.close()
+  await Promise.all([health.close(), metrics?.close()])
   await http.close()
   return code
+}
+
+/** What it is made of is loaded where it is used. */
+async function serveMetrics(
+  address: ListenAddress,
+  settings: AgentConfig,
+  agent: Agent,
+  http: KubeHttp,
+  log: Log,
+  clock: NodeClock,
+): Promise<MetricsServer> {
+  const [{ AgentMetrics }, { openMetricsPort }] = await Promise.all([
+    import('../metrics/agent.ts'),
+    import('../web/metrics-port.ts'),
+  ])
+  const exposition = new AgentMetrics({ agent, http, now: () => clock.now() })
+  return openMetricsPort({ address, settings, http, log, exposition, names: [hostname(), 'localhost'] })
 }
 
 /** The service account of the pod; a kubeconfig, for an agent outside of the cluster, loads the Kubernetes client. */

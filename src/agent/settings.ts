@@ -3,6 +3,7 @@ import {
   address,
   flagValue,
   integer,
+  METRICS_PORT,
   namespaceList,
   namespaceName,
   objectName,
@@ -109,6 +110,7 @@ export const AGENT_SETTINGS = {
     help: "Also write of pods that ran to their end and Succeeded with nobody stopping them. As the controller's setting of the name.",
     kind: flagValue,
   }),
+  ...METRICS_PORT,
   healthAddress: setting({
     group: 'Process',
     flag: 'health-address',

@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { agentSettingsPage } from '../agent/settings.ts'
 import { CHART, chartFiles } from '../chart/files.ts'
+import { metricsPage } from '../metrics/page.ts'
 import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
 import { GROUP } from './pod-termination.ts'
@@ -37,6 +38,7 @@ export function generatedFiles(): Map<string, string> {
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
   files.set('docs/settings.md', settingsPage())
   files.set('docs/agent-settings.md', agentSettingsPage())
+  files.set('docs/metrics.md', metricsPage(note('src/metrics/definitions.ts')))
   for (const [path, content] of chartFiles(note)) files.set(path, content)
   return files
 }

@@ -3,6 +3,7 @@
  * https://prometheus.io/docs/practices/naming/. No label ever holds the name of a pod: what a label may be is in LABELS.
  */
 import { CAUSES, FINDINGS, OUTCOMES } from '../api/pod-termination.ts'
+import { AGENT_DEFINITIONS } from './agent-definitions.ts'
 
 export type MetricType = 'Counter' | 'Gauge' | 'Histogram'
 
@@ -21,7 +22,7 @@ export interface Definition {
   readonly with?: 'gates' | 'cleanup'
 }
 
-interface LabelDefinition {
+export interface LabelDefinition {
   readonly help: string
   /** All values that there are; where they are not known beforehand, `bound` says what limits them. */
   readonly values?: readonly string[]
@@ -85,8 +86,6 @@ const WATCH_DELAY = [0.5, 1, 2, 5, 10, 30, 60, 300]
 
 const LEADER = ['Leader'] as const
 const REPLICA = ['Replica'] as const
-const BOTH = ['Replica', 'Agent'] as const
-const AGENT = ['Agent'] as const
 
 export const DEFINITIONS = {
   gracewatch_pod_terminations_total: {
@@ -132,7 +131,7 @@ export const DEFINITIONS = {
     from: LEADER,
     labels: WORKLOAD_LABELS,
     buckets: PRE_STOP,
-    help: 'From the beginning of the preStop hook to its end, or to when the kubelet stopped waiting for it.',
+    help: 'From the beginning of the preStop hook to its end; one that overran ends with its container.',
   },
   gracewatch_container_signal_to_exit_seconds: {
     type: 'Histogram',
@@ -237,18 +236,6 @@ export const DEFINITIONS = {
     labels: ['code'],
     help: 'Tries to read or write the Lease that failed.',
   },
-  gracewatch_records_written_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: [],
-    help: 'Writes of records that the API server took.',
-  },
-  gracewatch_records_refused_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['reason'],
-    help: 'Writes of records that the API server refused.',
-  },
   gracewatch_record_retries_total: {
     type: 'Counter',
     from: REPLICA,
@@ -298,12 +285,6 @@ export const DEFINITIONS = {
     labels: ['queue'],
     help: 'What is due and waits for its turn.',
   },
-  gracewatch_api_requests_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['verb', 'code'],
-    help: 'Requests to the API server that ended.',
-  },
   gracewatch_api_request_duration_seconds: {
     type: 'Histogram',
     from: REPLICA,
@@ -318,88 +299,14 @@ export const DEFINITIONS = {
     buckets: WATCH_DELAY,
     help: 'From the deletion of a pod, which the API server writes in whole seconds, to its arrival by the watch.',
   },
-  gracewatch_watch_silence_seconds: {
-    type: 'Gauge',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Since when nothing has come by the watch; of a watch that is well, about a minute at the most.',
-  },
-  gracewatch_watch_synced: {
-    type: 'Gauge',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Whether the first list has been complete (1).',
-  },
   gracewatch_watch_objects: { type: 'Gauge', from: REPLICA, labels: ['resource'], help: 'Objects that the watch keeps.' },
-  gracewatch_watch_lists_total: { type: 'Counter', from: BOTH, labels: ['resource'], help: 'Complete lists.' },
-  gracewatch_watch_relists_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Lists that were made because the place of the watch was lost.',
-  },
-  gracewatch_watch_gaps_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Times in which changes may have come and gone unseen.',
-  },
-  gracewatch_watch_failures_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Lists and watches that failed; gracewatch_api_requests_total says with which code.',
-  },
-  gracewatch_watch_undecodable_objects_total: {
-    type: 'Counter',
-    from: BOTH,
-    labels: ['resource'],
-    help: 'Objects that could not be decoded and were left out.',
-  },
-  gracewatch_api_clock_offset_seconds: {
-    type: 'Gauge',
-    from: BOTH,
-    labels: ['bound'],
-    help: "The API server's clock against that of this process: the truth lies between the two bounds.",
-  },
   gracewatch_metrics_workloads: {
     type: 'Gauge',
     from: REPLICA,
     labels: [],
     help: 'Workloads that have series of their own; at the setting metrics-workloads, others are counted as workload "other".',
   },
-  gracewatch_build_info: { type: 'Gauge', from: BOTH, labels: ['version'], help: '1, for its label.' },
-  gracewatch_agent_tracing: { type: 'Gauge', from: AGENT, labels: [], help: "Whether the node's trace is open (1)." },
-  gracewatch_agent_lost_events_total: {
-    type: 'Counter',
-    from: AGENT,
-    labels: [],
-    help: 'Events of the kernel that were lost, for its buffer ran over.',
-  },
-  gracewatch_agent_dropped_facts_total: {
-    type: 'Counter',
-    from: AGENT,
-    labels: [],
-    help: 'Signals that were seen and dropped for want of room.',
-  },
-  gracewatch_agent_dropped_terminations_total: {
-    type: 'Counter',
-    from: AGENT,
-    labels: [],
-    help: 'Terminations of which nothing was written, for want of room or because the API server refused it for good.',
-  },
-  gracewatch_agent_signals_total: {
-    type: 'Counter',
-    from: AGENT,
-    labels: [],
-    help: 'Signals to processes of containers that the trace has shown.',
-  },
-  gracewatch_agent_malformed_lines_total: {
-    type: 'Counter',
-    from: AGENT,
-    labels: [],
-    help: 'Lines of the trace that could not be read.',
-  },
+  ...AGENT_DEFINITIONS,
 } as const satisfies Record<`gracewatch_${string}`, Definition>
 
 export type MetricName = keyof typeof DEFINITIONS

@@ -1,0 +1,46 @@
+/** What the programs expose, checked by Prometheus' own tool. */
+import { beforeAll, expect, it } from 'vitest'
+import { assemble } from '../../src/core/termination/index.ts'
+import { SECOND } from '../../src/core/time.ts'
+import { MetricRegistry } from '../../src/metrics/registry.ts'
+import { TerminationMetrics } from '../../src/metrics/terminations.ts'
+import { checkMetrics, prometheusBinary } from '../prometheus/promtool.ts'
+import { CLOCKS, factsByLine } from '../replay/facts.ts'
+import { readFixtures } from '../replay/fixture.ts'
+import { agentMetrics } from '../unit/metrics/agent.ts'
+
+// Built where it is not there.
+beforeAll(() => prometheusBinary('promtool'), 900_000)
+
+it('promtool has nothing to say against the metrics of the controller', async () => {
+  const registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set(['gates', 'cleanup']) })
+  const terminations = new TerminationMetrics({
+    registry,
+    maxWorkloads: 10,
+    source: {
+      pods: { values: () => [] },
+      workloads: { known: ({ name }) => ({ kind: 'Pod', name }), settled: () => true },
+      elector: { isLeader: () => true },
+      inScope: () => true,
+      clocksOf: () => [],
+      serverTime: (at) => at,
+      ongoing: () => [],
+    },
+  })
+  for (const fixture of readFixtures()) {
+    const record = assemble([...factsByLine(fixture).flat(), ...CLOCKS], (fixture.lines.at(-1)?.arrivedAt ?? 0) + SECOND)
+    if (record?.outcome !== undefined) terminations.onVerdict(record, true)
+  }
+  expect(await checkMetrics((await registry.scrape()).text)).toBe('')
+})
+
+it('promtool has nothing to say against the metrics of the agent', async () => {
+  const { metrics, answer } = agentMetrics()
+  answer({ verb: 'PATCH', code: 'OK', seconds: 0.01 })
+  expect(await checkMetrics((await metrics.scrape()).text)).toBe('')
+})
+
+it('promtool finds what is wrong', async () => {
+  expect(await checkMetrics('# HELP broken x\n# TYPE broken gauge\nbroken_total{ 1\n')).toContain('error')
+  expect(await checkMetrics('# TYPE kills counter\nkills 1\n')).toContain('"_total" suffix')
+})
