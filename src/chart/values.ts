@@ -21,12 +21,23 @@ export interface Schema {
 
 type Properties = Readonly<Record<string, Schema>>
 
-const section = (description: string, properties: Properties): Schema => ({
-  type: 'object',
-  ...(description !== '' && { description }),
-  additionalProperties: false,
-  properties,
-})
+/**
+ * `needed`: what has to be given, as in an item of a list. Of the chart's own values that is every section, and every default that is
+ * neither list nor map: null takes a default away (Helm's own rule), which only the latter two can do without.
+ */
+const section = (description: string, properties: Properties, needed: readonly string[] = []): Schema => {
+  const isNeeded = ({ type, default: standard, properties: inner }: Schema) =>
+    standard === undefined ? inner !== undefined : type !== 'object' && type !== 'array'
+  const own = Object.keys(properties).filter((name) => isNeeded(properties[name] ?? {}))
+  const required = [...own, ...needed]
+  return {
+    type: 'object',
+    ...(description !== '' && { description }),
+    additionalProperties: false,
+    ...(required.length > 0 && { required }),
+    properties,
+  }
+}
 const flag = (value: boolean, description: string): Schema => ({ type: 'boolean', default: value, description })
 const text = (value: string, description: string, rules: Schema = {}): Schema => ({
   type: 'string',
@@ -74,7 +85,10 @@ const QUANTITIES: Schema = {
   patternProperties: { '^hugepages-': QUANTITY, '/': QUANTITY },
 }
 const resources = (value: unknown, description: string): Schema => ({
-  ...section(description, { requests: QUANTITIES, limits: QUANTITIES }),
+  type: 'object',
+  description,
+  additionalProperties: false,
+  properties: { requests: QUANTITIES, limits: QUANTITIES },
   default: value,
 })
 const TOLERATION = section('', {
@@ -166,7 +180,7 @@ export const VALUES: Schema = section('', {
       pattern: '^(sha256:[0-9a-f]{64})?$',
     }),
     pullPolicy: text('IfNotPresent', 'When it is pulled.', { enum: ['Always', 'IfNotPresent', 'Never'] }),
-    pullSecrets: list([], section('', { name: STRING }), 'Secrets to pull it with, as `{name: …}`.'),
+    pullSecrets: list([], section('', { name: STRING }, ['name']), 'Secrets to pull it with, as `{name: …}`.'),
   }),
   namespace: section('', {
     create: flag(
@@ -234,7 +248,7 @@ export const VALUES: Schema = section('', {
     }),
     readers: list(
       [],
-      section('', { name: STRING, namespace: STRING }),
+      section('', { name: STRING, namespace: STRING }, ['name', 'namespace']),
       'Service accounts that may read them, as `{name: prometheus-k8s, namespace: monitoring}`.',
     ),
     ...settings(ROWS, 'metrics-', (name) => !OWN.has(name)),
@@ -265,7 +279,7 @@ export const VALUES: Schema = section('', {
     ),
     targets: list(
       [],
-      section('', { apiGroup: STRING, resource: { type: 'string', pattern: '^[a-z0-9.]+$' } }),
+      section('', { apiGroup: STRING, resource: { type: 'string', pattern: '^[a-z0-9.]+$' } }, ['resource']),
       'Kinds beside Jobs that the check `condition` may read, as `{apiGroup: cert-manager.io, resource: certificates}`.',
     ),
     ...settings(ROWS, 'gate-', () => true),
@@ -297,6 +311,13 @@ export const VALUES: Schema = section('', {
       default: '10%',
       description: 'Agents that an update replaces at a time, as a number or a share.',
     },
+    metrics: section('', {
+      enabled: flag(
+        true,
+        'Serve the metrics of the agents too, where those of the controller are served (`metrics.enabled`), to the same readers.',
+      ),
+      port: count(8443, 1024, 65_535, 'The port, of the pods.'),
+    }),
     settings: section(
       'Settings of the agent: docs/agent-settings.md.',
       settings(AGENT_ROWS, '', (name) => !AGENT_OWN.has(name) && !SHARED.has(name) && !isApart(name)),

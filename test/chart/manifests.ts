@@ -25,6 +25,7 @@ const FOLDERS: ReadonlyMap<string, string> = new Map([
   ['cleanup/reader-roles.yaml', 'deploy/cleanup/component'],
   ['metrics/rbac.yaml', 'deploy/metrics'],
   ['metrics/service.yaml', 'deploy/metrics'],
+  ['agent-metrics/rbac.yaml', 'deploy/metrics/agent'],
   ['agent/namespace.yaml', 'deploy/agent'],
   ['agent/rbac.yaml', 'deploy/agent'],
   ['agent/admission-policy.yaml', 'deploy/agent'],
@@ -39,12 +40,11 @@ export const AS_MANIFESTS = [
   'uninstallHook.enabled=false',
   'metrics.enabled=false',
 ]
-const EVERYTHING = [
-  'metrics.enabled=true',
-  'gates.enabled=true',
-  'gates.injection=Enabled',
-  'cleanup.enabled=true',
-  'agent.enabled=true',
+/** A template is taken from the first of these that has it: each part as it is without the others. */
+const RENDERS: readonly (readonly string[])[] = [
+  [],
+  ['agent.enabled=true'],
+  ['metrics.enabled=true', 'agent.enabled=true', 'gates.enabled=true', 'gates.injection=Enabled', 'cleanup.enabled=true'],
 ]
 /** Labels that say of an object that Helm has installed it, and as what. */
 export const HELM_LABELS = /^\s+(app\.kubernetes\.io\/(instance|version|managed-by)|helm\.sh\/chart): .*\n/gm
@@ -70,16 +70,15 @@ function bySource(rendered: string): Map<string, string[]> {
 
 /** Path in the repository -> content, for every manifest that is rendered. */
 export async function manifestFiles(): Promise<Map<string, string>> {
-  const [plain, everything] = await Promise.all([template(AS_MANIFESTS), template([...AS_MANIFESTS, ...EVERYTHING])])
-  const [ofController, ofParts] = [bySource(plain), bySource(everything)]
+  const renders = await Promise.all(RENDERS.map((settings) => template([...AS_MANIFESTS, ...settings])))
+  const sources = renders.map(bySource)
   const files = new Map<string, string>()
   for (const [name, folder] of FOLDERS) {
-    const documents = (ofController.get(name) ?? ofParts.get(name))?.map(
-      (body) => `${body.replaceAll(HELM_LABELS, '').trimEnd()}\n`,
-    )
+    const documents = sources.find((source) => source.has(name))?.get(name)
     if (documents === undefined) throw new Error(`the chart renders nothing from templates/${name}`)
     const head = `# Rendered from deploy/chart/templates/${name} by \`npm run manifests\`: edit that, not this.\n`
-    files.set(`${folder}/${name.slice(name.indexOf('/') + 1)}`, `${head}${documents.join('---\n').trimEnd()}\n`)
+    const bodies = documents.map((body) => `${body.replaceAll(HELM_LABELS, '').trimEnd()}\n`)
+    files.set(`${folder}/${name.slice(name.indexOf('/') + 1)}`, `${head}${bodies.join('---\n')}`)
   }
   return files
 }

@@ -110,7 +110,10 @@ const INJECTION = [
 ]
 const CLEANUP = ['ClusterRole gracewatch-cleaner', 'ClusterRoleBinding gracewatch-cleaner']
 const CLEANUP_READERS = ['ClusterRole gracewatch-cleanup-view', 'ClusterRole gracewatch-cleanup-edit']
+const AGENT_METRICS = ['ClusterRole gracewatch-agent-metrics-auth', 'ClusterRoleBinding gracewatch-agent-metrics-auth']
+const AGENT_MONITOR = ['Service gracewatch-agent-metrics', 'ServiceMonitor gracewatch-agent']
 const AGENT = [
+  ...AGENT_METRICS,
   'ServiceAccount gracewatch-agent',
   'ClusterRole gracewatch-agent',
   'ClusterRoleBinding gracewatch-agent',
@@ -142,6 +145,21 @@ const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
   [
     'agent.enabled=true,agent.priorityClass.create=false',
     [...AGENT.filter((it) => !it.startsWith('PriorityClass')), ...AGENT_FLOW, ...AGENT_NAMESPACE],
+    [],
+  ],
+  [
+    'agent.enabled=true,agent.metrics.enabled=false,serviceMonitor.enabled=true',
+    [...AGENT.filter((it) => !AGENT_METRICS.includes(it)), ...AGENT_FLOW, ...AGENT_NAMESPACE, 'ServiceMonitor gracewatch'],
+    [],
+  ],
+  [
+    'agent.enabled=true,metrics.enabled=false',
+    [...AGENT.filter((it) => !AGENT_METRICS.includes(it)), ...AGENT_FLOW, ...AGENT_NAMESPACE],
+    [...METRICS, ...METRICS_AUTH],
+  ],
+  [
+    'agent.enabled=true,serviceMonitor.enabled=true',
+    [...AGENT, ...AGENT_FLOW, ...AGENT_NAMESPACE, ...AGENT_MONITOR, 'ServiceMonitor gracewatch'],
     [],
   ],
   ['networkPolicy.enabled=true', ['NetworkPolicy gracewatch-controller'], []],
@@ -183,6 +201,7 @@ const ALL_OBJECTS = [
   'NetworkPolicy gracewatch-controller',
   'NetworkPolicy gracewatch-agent',
   'ServiceMonitor gracewatch',
+  ...AGENT_MONITOR,
 ]
 
 beforeAll(async () => {
@@ -260,6 +279,13 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
       { settings: { namespaces: ['a'], excludeNamespaces: ['a'] } },
       /the namespace a stands in/,
     ],
+    ['a section that is taken away', { settings: null }, /at '': missing property 'settings'/],
+    ['a switch that is taken away', { gates: { enabled: null } }, /at '\/gates': missing property 'enabled'/],
+    [
+      'a reader without its namespace',
+      { metrics: { readers: [{ name: 'prometheus' }] } },
+      /at '\/metrics\/readers\/0': missing property 'namespace'/,
+    ],
     [
       'a ServiceMonitor of nothing',
       { metrics: { enabled: false }, serviceMonitor: { enabled: true } },
@@ -335,14 +361,16 @@ describe('the manifests', () => {
   })
 
   it.each([
-    ['gates.enabled=true', 'deploy/gates/controller/switched-on.yaml'],
-    ['cleanup.enabled=true', 'deploy/cleanup/component/switched-on.yaml'],
-    ['metrics.enabled=true', 'deploy/metrics/switched-on.yaml'],
-  ])('with %s the Deployment is that of the plain ones with the patch %s', async (settings, patch) => {
+    [DEPLOYMENT, 'gates.enabled=true', 'deploy/gates/controller/switched-on.yaml'],
+    [DEPLOYMENT, 'cleanup.enabled=true', 'deploy/cleanup/component/switched-on.yaml'],
+    [DEPLOYMENT, 'metrics.enabled=true', 'deploy/metrics/switched-on.yaml'],
+    [DAEMON_SET, 'metrics.enabled=true', 'deploy/metrics/agent/switched-on.yaml'],
+  ])('the %s with %s is that of the plain ones with the patch %s', async (name, settings, patch) => {
     const { spec } = parse(readFileSync(join(root, patch), 'utf8'))
-    const [plain, switched] = await Promise.all([render(AS_MANIFESTS), render([...AS_MANIFESTS, settings])])
-    const { containers, ...rest } = podOf(plain, DEPLOYMENT)
-    const { containers: after, ...restAfter } = podOf(switched, DEPLOYMENT)
+    const base = [...AS_MANIFESTS, 'agent.enabled=true']
+    const [plain, switched] = await Promise.all([render(base), render([...base, settings])])
+    const { containers, ...rest } = podOf(plain, name)
+    const { containers: after, ...restAfter } = podOf(switched, name)
     expect(restAfter).toEqual(rest)
     const [{ env, ports, ...container }] = containers
     const [patched] = spec.template.spec.containers
@@ -480,7 +508,11 @@ describe('settings', () => {
     'pod-name',
     'health-address',
   ]
-  const AGENT_OWN = ['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address']
+  const AGENT_OWN = [
+    ...['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address'],
+    // It makes its certificate itself: a Secret of the release is in another namespace.
+    ...['metrics-tls-cert-file', 'metrics-tls-key-file'],
+  ]
   /** What each kind of value allows but all together do not, and what a text says nothing of. */
   const CHOSEN: Readonly<Record<string, unknown>> = {
     namespaces: ['shop', 'web'],
@@ -623,6 +655,22 @@ describe('the metrics', () => {
 })
 
 describe('what values say of the pods', () => {
+  it('can be that there is nothing to say: maps and lists that are taken away are not in the pods', async () => {
+    const nothing = {
+      nodeSelector: null,
+      tolerations: null,
+      resources: null,
+      affinity: null,
+      podLabels: null,
+      podAnnotations: null,
+    }
+    const objects = await render([], '4', { ...nothing, extraLabels: null, agent: { enabled: true, ...nothing } })
+    for (const name of [DEPLOYMENT, DAEMON_SET]) {
+      const { nodeSelector, tolerations, containers } = podOf(objects, name)
+      expect({ nodeSelector, tolerations, resources: containers[0].resources }).toEqual({})
+    }
+  })
+
   it('is where they say it', async () => {
     const pods = {
       resources: { requests: { cpu: '2', memory: '1Gi' }, limits: { memory: '2Gi' } },

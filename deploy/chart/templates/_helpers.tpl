@@ -96,3 +96,39 @@ helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
+
+{{/* How Prometheus scrapes, but for whom it trusts. */}}
+{{- define "gracewatch.endpoint" -}}
+port: metrics
+scheme: https
+# Prometheus' own token: its account needs the ClusterRole gracewatch-metrics-reader (metrics.readers).
+bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+{{- with .Values.serviceMonitor }}
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the agents serve metrics: "true", or nothing. */}}
+{{- define "gracewatch.agentMetrics" -}}
+{{- if and .Values.metrics.enabled .Values.agent.enabled .Values.agent.metrics.enabled }}true{{ end }}
+{{- end }}
+
+{{/* Who comes in for the metrics. */}}
+{{- define "gracewatch.metricsIngress" -}}
+- ports:
+    - {port: metrics, protocol: TCP}
+  {{- with .Values.networkPolicy.metricsFrom }}
+  from:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}

@@ -197,6 +197,17 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
     8 * MINUTES,
   )
 
+  it.each([
+    ['gracewatch-lease', `${SYSTEM}:gracewatch-controller`, ['lease', 'gracewatch-controller', '-n', SYSTEM]],
+    ['gracewatch-agent', `${AGENTS}:gracewatch-agent`, ['pods', '-A', '--field-selector=spec.nodeName=none']],
+  ])('has the API server put under %s what %s asks', async (name, account, asked) => {
+    const { uid } = (await get('flowschema', name)).metadata
+    const { code, stderr } = await cluster.tryKubectl(['get', ...asked, `--as=system:serviceaccount:${account}`, '-v=8'])
+    expect(code, stderr).toBe(0)
+    // Of the last answer: those before it may be of the discovery of kinds.
+    expect([...stderr.matchAll(/X-Kubernetes-Pf-Flowschema-Uid: (\S+)/gi)].at(-1)?.[1]).toBe(uid)
+  })
+
   it(
     'gives up what is switched off, rights first of all',
     async () => {

@@ -17,6 +17,7 @@ function* schemas(schema: Schema, path = ''): Generator<[string, Schema]> {
   if (schema.items !== undefined) yield* schemas(schema.items, `${path}[]`)
 }
 const all = [...schemas(VALUES)]
+const METRICS_OWN = ['metrics-address', 'metrics-tls-cert-file', 'metrics-tls-key-file']
 
 describe('the schema of the values', () => {
   it('is closed: an object takes what it names, or texts by any name, but for what the API server judges itself', () => {
@@ -73,9 +74,7 @@ describe('the schema of the values', () => {
       'namespace',
       'pod-name',
       'health-address',
-      'metrics-address',
-      'metrics-tls-cert-file',
-      'metrics-tls-key-file',
+      ...METRICS_OWN,
     ]
     const apart = (flag: string) => flag.startsWith('page-')
     expect(
@@ -83,8 +82,14 @@ describe('the schema of the values', () => {
         .filter((flag) => !given.includes(flag) && !apart(flag))
         .toSorted(),
     ).toEqual(own.toSorted())
-    const ofAgent = [...names(agent?.properties?.settings).map(dashed), 'namespaces', 'exclude-namespaces', 'record-completions']
-    const agentOwn = ['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address']
+    const ofAgent = [
+      ...names(agent?.properties?.settings).map(dashed),
+      'namespaces',
+      'exclude-namespaces',
+      'record-completions',
+      'metrics-auth',
+    ]
+    const agentOwn = ['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address', ...METRICS_OWN]
     expect(
       flags(AGENT_SETTINGS)
         .filter((flag) => !ofAgent.includes(flag) && !apart(flag))
