@@ -27,8 +27,10 @@ const ALLOWED_MS = 60_000
 const REFUSED_MS = 10_000
 const TIMEOUT_MS = 10_000
 const MAX_KEPT = 256
-/** Reviews under way at one time: tokens that are made up must not become a flood of reviews. */
+/** Tokens that are asked about at one time, and in a second: those that are made up must not become a flood of reviews. */
 const MAX_ASKING = 8
+const MAX_A_SECOND = 20
+const SECOND_MS = 1000
 const MAX_TOKEN = 32_768
 
 interface Kept {
@@ -49,6 +51,8 @@ export class TokenAccess implements MetricsAccess {
   /** By a hash: a token is a secret, and stays no longer than it is asked about. */
   readonly #kept = new Map<string, Kept>()
   readonly #asking = new Map<string, Promise<Access>>()
+  /** When the second began in which so many have been asked about. */
+  #second = { from: Number.NEGATIVE_INFINITY, count: 0 }
   #told: string | undefined
 
   constructor(options: TokenAccessOptions) {
@@ -65,13 +69,19 @@ export class TokenAccess implements MetricsAccess {
     this.#kept.delete(key)
     let asking = this.#asking.get(key)
     if (asking === undefined) {
-      if (this.#asking.size >= MAX_ASKING) return 'Unavailable'
+      if (this.#asking.size >= MAX_ASKING || !this.#mayAsk()) return 'Unavailable'
       asking = this.#ask(token, path).finally(() => this.#asking.delete(key))
       this.#asking.set(key, asking)
     }
     const access = await asking
     if (access !== 'Unavailable') this.#keep(key, access)
     return access
+  }
+
+  #mayAsk(): boolean {
+    const now = this.#now()
+    if (now - this.#second.from >= SECOND_MS) this.#second = { from: now, count: 0 }
+    return ++this.#second.count <= MAX_A_SECOND
   }
 
   #keep(key: string, access: Access): void {
