@@ -124,7 +124,7 @@ function readme(note: string): string {
     '  takes them over with all objects in them. With `crds.keep` they stay on `helm uninstall`, and with them every record; the next install',
     '  under the same name and in the same namespace takes them up again.',
     '- `helm uninstall` first runs a Job that stops the controller, takes the finalizers off gates and removes the Lease (`uninstallHook`).',
-    '  Gates hold pods that nobody opens any more once the controller is gone: delete them before.',
+    '  Gates hold pods that nobody opens any more once the controller is gone, or once `gates.enabled` is false: delete them before.',
     '  Where its image cannot be pulled any more, `helm uninstall --no-hooks` goes without it.',
     '- Unknown and wrong values are refused, by values.schema.json. A chart that has this one as a dependency can hand down `global` and',
     '  `enabled`.',

@@ -606,6 +606,7 @@ describe('the metrics', () => {
     expect(await endpoint({})).toMatchObject({
       port: 'metrics',
       scheme: 'https',
+      honorLabels: true,
       bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
       tlsConfig: { insecureSkipVerify: true },
     })

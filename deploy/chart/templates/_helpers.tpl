@@ -101,6 +101,8 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- define "gracewatch.endpoint" -}}
 port: metrics
 scheme: https
+# The label namespace is that of the workload, not of the pod that tells it.
+honorLabels: true
 # Prometheus' own token: its account needs the ClusterRole gracewatch-metrics-reader (metrics.readers).
 bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 {{- with .Values.serviceMonitor }}
