@@ -30,6 +30,8 @@ export class GateMetrics {
   readonly #options: GateMetricsOptions
   /** Gates with series of their own: by UID, since another may take the name. */
   readonly #known = new Map<string, GateLabels>()
+  /** Gone, and told of once more: what they let in as they went is not lost. */
+  #going: ReadonlySet<string> = new Set()
 
   constructor(options: GateMetricsOptions) {
     this.#options = options
@@ -95,13 +97,15 @@ export class GateMetrics {
 
   /** Gates that are gone make room; a gate that took the name of one keeps its series. */
   #forget(standing: ReadonlySet<string>): void {
-    for (const [uid, labels] of [...this.#known]) {
-      if (standing.has(uid)) continue
+    const gone = [...this.#known].filter(([uid]) => !standing.has(uid))
+    for (const [uid, labels] of gone) {
+      if (!this.#going.has(uid)) continue
       this.#known.delete(uid)
       const taken = [...this.#known.values()].some(
         ({ namespace, gate }) => namespace === labels.namespace && gate === labels.gate,
       )
       if (!taken) this.#options.registry.remove('gracewatch_gate_hold_duration_seconds', labels)
     }
+    this.#going = new Set(gone.map(([uid]) => uid))
   }
 }
