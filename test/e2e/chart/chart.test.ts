@@ -76,23 +76,31 @@ async function until(what: string, holds: () => Promise<boolean>, withinMs = MIN
   }
 }
 
-/** Deletes the pods of the Deployment web, and waits until there is a Complete record of one. */
+/** Deletes a pod, and waits until its record is Complete. */
 async function recordOf(selector: string): Promise<Raw> {
-  const [pod] = await items('pods', '-n', SHOP, '-l', selector)
-  await kubectl('delete', 'pod', pod?.metadata.name, '-n', SHOP, '--wait=false')
+  let pod: Raw
+  await until(`a pod that runs of ${selector}`, async () => {
+    const pods = await items('pods', '-n', SHOP, '-l', selector)
+    pod = pods.find(({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined)
+    return pod !== undefined
+  })
+  await kubectl('delete', 'pod', pod.metadata.name, '-n', SHOP, '--wait=false')
   let found: Raw
-  await until(`a record of ${pod?.metadata.name}`, async () => {
+  await until(`a record of ${pod.metadata.name}`, async () => {
     found = (await items(RECORDS, '-n', SHOP)).find(
-      (record) => record.pod.uid === pod?.metadata.uid && record.state === 'Complete',
+      (record) => record.pod.uid === pod.metadata.uid && record.state === 'Complete',
     )
     return found !== undefined
   })
   return found
 }
 
-const may = async (verb: string, resource: string) => {
+/** @param subresource by itself: kubectl would take `pods/status` for a pod of that name */
+const may = async (verb: string, resource: string, subresource = '') => {
   const who = `--as=system:serviceaccount:${SYSTEM}:gracewatch-controller`
-  return (await cluster.tryKubectl(['auth', 'can-i', verb, resource, '-n', SHOP, who])).stdout.trim()
+  return (
+    await cluster.tryKubectl(['auth', 'can-i', verb, resource, `--subresource=${subresource}`, '-n', SHOP, who])
+  ).stdout.trim()
 }
 
 beforeAll(async () => {
@@ -136,7 +144,10 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
     'takes over the CRDs and the records that are there from before, where it is told to',
     async () => {
       await kubectl('apply', '-f', fixture('first-crd.yaml'))
-      await kubectl('wait', `crd/${RECORDS}`, '--for=condition=Established', '--timeout=30s')
+      await until('the CRD established', async () => {
+        const { status } = await get('crd', RECORDS)
+        return status?.conditions?.some((it: Raw) => it.type === 'Established' && it.status === 'True') ?? false
+      })
       await kubectl('create', '-f', fixture('first-records.yaml'))
       const before = await items(RECORDS, '-n', SHOP)
 
@@ -144,7 +155,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       expect(refused.code).toBe(1)
       expect(refused.stderr).toMatch(/podterminations\.gracewatch\.dev.*invalid ownership metadata/s)
 
-      const notes = await succeed('4', 'install', '--create-namespace', '--take-ownership')
+      const notes = await succeed('4', 'install', '--create-namespace', '--take-ownership', '--force-conflicts')
       expect(notes).toContain('kubectl get podterminations -A')
       expect(await items(RECORDS, '-n', SHOP)).toEqual(before)
       expect(before.map(({ pod, outcome }) => [pod.name, outcome])).toEqual(first.map(({ pod, outcome }) => [pod.name, outcome]))
@@ -161,7 +172,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       const record = await recordOf('app=web')
       expect(record.outcome).toBe('Graceful')
       expect(await may('delete', 'pods')).toBe('no')
-      expect(await may('patch', 'pods/status')).toBe('no')
+      expect(await may('patch', 'pods', 'status')).toBe('no')
     },
     3 * MINUTES,
   )
@@ -213,11 +224,15 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
     async () => {
       await succeed('4', 'upgrade', '--set', 'gates.enabled=true')
       expect(await may('delete', 'pods')).toBe('no')
-      expect(await may('patch', 'pods/status')).toBe('yes')
-      await until('the namespace of the agents gone', async () => {
-        const { code } = await cluster.tryKubectl(['get', 'namespace', AGENTS])
-        return code !== 0
-      })
+      expect(await may('patch', 'pods', 'status')).toBe('yes')
+      await until(
+        'the namespace of the agents gone',
+        async () => {
+          const { code } = await cluster.tryKubectl(['get', 'namespace', AGENTS])
+          return code !== 0
+        },
+        2 * MINUTES,
+      )
       expect(
         (await ours()).filter((name) => /agent|cleaner|cleanup|network/.test(name) && !name.includes('podcleanups')),
       ).toEqual([])
