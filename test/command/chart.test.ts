@@ -1,5 +1,6 @@
 /** The Helm chart, as the real helm of both majors sees it: lint, what each switch adds and takes away, rights, refusals, settings, notes. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
@@ -319,6 +320,27 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
     const { code, stderr } = await helm(major, ['template', 'gracewatch', CHART, '--kube-version=1.31.9'])
     expect(stderr).toContain('chart requires kubeVersion: >=1.32.0-0')
     expect(code).toBe(1)
+  })
+
+  it('packs the chart, and renders the same from the package', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gracewatch-chart-'))
+    try {
+      const packed = await helm(major, ['package', CHART, '--destination', folder])
+      expect(packed.code, packed.stderr).toBe(0)
+      const names = readdirSync(folder)
+      expect(names).toEqual([expect.stringMatching(/^gracewatch-\d+\.\d+\.\d+\.tgz$/)])
+      const args = [
+        join(folder, names[0] ?? ''),
+        '--namespace',
+        NAMESPACE,
+        '--kube-version=1.37.2',
+        ...ALL.flatMap((it) => ['--set', it]),
+      ]
+      const { stdout } = await helm(major, ['template', 'gracewatch', ...args])
+      expect(stdout).toBe(await template(ALL, major))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('takes what a chart hands down that has this one as a dependency', async () => {
