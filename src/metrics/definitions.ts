@@ -73,13 +73,15 @@ export type LabelName = keyof typeof LABELS
 
 export const WORKLOAD_LABELS = ['namespace', 'workload_kind', 'workload'] as const
 
-/** Grace periods are from a second to ten minutes; what is over them is stuck. */
-const TERMINATION = [1, 2, 5, 10, 15, 30, 45, 60, 120, 300, 600, 1800]
-const GRACE_SHARE = [0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.5, 2]
-const PRE_STOP = [0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600]
-const SIGNAL_TO_EXIT = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600]
+/**
+ * Few, since each workload has them: grace periods are from a second to ten minutes, and what is over them is stuck, which the gauges tell.
+ */
+const TERMINATION = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600]
+const GRACE_SHARE = [0.1, 0.25, 0.5, 0.8, 0.9, 1, 1.25]
+const PRE_STOP = [0.1, 1, 5, 10, 15, 30, 60, 300]
+const SIGNAL_TO_EXIT = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 /** The first bucket holds those that left rotation in time. */
-const ENDPOINT_LAG = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const ENDPOINT_LAG = [0, 0.05, 0.1, 0.5, 1, 5, 10]
 const HOLD = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]
 const REQUEST = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15]
 const WATCH_DELAY = [0.5, 1, 2, 5, 10, 30, 60, 300]
