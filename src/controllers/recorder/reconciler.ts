@@ -133,7 +133,7 @@ export class Reconciler {
     tracker.clocks = clocks
     tracker.lingersTo = tracker.completedAt + LINGER
     if (tracker.leftOut || tracker.stands) decided.add(tracker.uid, clock.now())
-    this.#options.onVerdict?.(record, !(tracker.closed && tracker.stands) && !(tracker.leftOut && tracker.recordedBefore))
+    this.#options.onVerdict?.(record, !tracker.dealtWith)
     if (!tracker.leftOut) await this.#tell(tracker, record)
     return tracker.lingersTo
   }

@@ -69,6 +69,12 @@ export class Tracker {
     this.mayExist = mayExist
   }
 
+  /** Another leader, or an earlier run, had completed its record, or had left it out. */
+  get dealtWith(): boolean {
+    if (this.written?.state === 'Complete' && this.written.digest === '') return true
+    return this.recordedBefore && !this.stands && (this.closed || this.leftOut)
+  }
+
   add(fact: Fact): void {
     if (this.facts.length >= MAX_FACTS) {
       this.facts.splice(KEEP_FIRST, 1)

@@ -36,6 +36,8 @@ export class Bench {
   /** Records of which Warnings were told, by state. */
   readonly told: (string | undefined)[] = []
   readonly logged: string[] = []
+  /** What was told of how terminations ended, as `1.1 Graceful`, and `no news` where another had dealt with it. */
+  readonly verdicts: string[] = []
   readonly asked: string[] = []
   readonly recorder: Recorder
   leading = true
@@ -79,6 +81,7 @@ export class Bench {
       workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
       warnings: { tell: async (record) => void this.told.push(record.state) },
       slice: (uid) => this.#slices.get(uid),
+      onVerdict: ({ outcome }, news) => void this.verdicts.push(`${this.now.toFixed(1)} ${outcome}${news ? '' : ', no news'}`),
     })
     this.#now = now
   }
