@@ -1,76 +1,95 @@
 /** The controller's own process on a real API server, scraped as Prometheus does it: what it tells of terminations and of itself. */
-import { request } from 'node:https'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checkMetrics } from '../../prometheus/promtool.ts'
-import { type Family, parseExposition, seriesValue } from '../../unit/metrics/exposition.ts'
-import { freePort } from '../recorder/controller.ts'
+import { parseExposition, seriesValue } from '../../unit/metrics/exposition.ts'
 import { type Stage, useStage } from '../recorder/stage.ts'
+import { MetricsPort } from './scrape.ts'
 
 const host = useStage('metrics-controller')
 let stage: Stage
 let namespace: string
-let port: number
-
-interface Scraped {
-  readonly text: string
-  readonly families: Map<string, Family>
-}
-
-async function scrape(): Promise<Scraped> {
-  const text = await get()
-  return { text, families: parseExposition(text) }
-}
-
-function get(): Promise<string> {
-  return new Promise((resolve, reject) => {
-    // The certificate is of the controller's own making.
-    const call = request({ port, path: '/metrics', rejectUnauthorized: false }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk
-      })
-      response.on('end', () => (response.statusCode === 200 ? resolve(text) : reject(new Error(text))))
-    })
-    call.on('error', reject).end()
-  })
-}
+let labels: Record<string, string>
+let graceful: Record<string, string>
 
 beforeAll(async () => {
   stage = host.stage
   namespace = await stage.namespace('pods')
-  port = await freePort()
+  labels = { namespace, workload_kind: 'Pod', workload: '' }
+  graceful = { ...labels, outcome: 'Graceful', cause: 'Deleted' }
 })
 
 describe('the metrics of the controller', () => {
   it('tell of a termination what the record says, and first of its workload that there was none', async () => {
+    const port = await MetricsPort.reserve()
     const own = await stage.namespace('own')
-    const args = [`--metrics-address=127.0.0.1:${port}`, '--metrics-auth=false']
-    const { controller } = await stage.lead({ own, namespaces: [namespace], args })
+    const { controller } = await stage.lead({ own, namespaces: [namespace], args: port.args })
     const pod = await stage.kubelet.pod(namespace, 'web-1')
-    const labels = { namespace, workload_kind: 'Pod', workload: '' }
-    const graceful = { ...labels, outcome: 'Graceful', cause: 'Deleted' }
-    const count = async () => seriesValue((await scrape()).families, 'gracewatch_pod_terminations_total', graceful)
+    const count = () => port.value('gracewatch_pod_terminations_total', graceful)
     await expect.poll(count).toBe(0)
 
     await pod.delete()
-    const terminating = async () => seriesValue((await scrape()).families, 'gracewatch_pods_terminating', labels)
-    await expect.poll(terminating).toBe(1)
+    await expect.poll(() => port.value('gracewatch_pods_terminating', labels)).toBe(1)
     await pod.finish()
     expect((await stage.records.complete(pod.uid)).record).toMatchObject({ outcome: 'Graceful' })
     await expect.poll(count).toBe(1)
 
-    const { text, families } = await scrape()
-    expect(seriesValue(families, 'gracewatch_pods_terminating', labels)).toBeUndefined()
-    expect(seriesValue(families, 'gracewatch_leader')).toBe(1)
-    expect(seriesValue(families, 'gracewatch_records_written_total')).toBe(1)
-    expect(seriesValue(families, 'gracewatch_watch_synced', { resource: 'pods' })).toBe(1)
-    expect(seriesValue(families, 'gracewatch_pod_termination_duration_seconds_count', labels)).toBe(1)
-    expect(seriesValue(families, 'gracewatch_watch_delay_seconds_count', { resource: 'pods' })).toBe(1)
-    expect(seriesValue(families, 'gracewatch_watch_delay_seconds_bucket', { resource: 'pods', le: '2' })).toBe(1)
-    expect(seriesValue(families, 'gracewatch_api_requests_total', { verb: 'PATCH', code: 'OK' })).toBeGreaterThan(0)
+    const text = await port.text()
+    const families = parseExposition(text)
+    const value = (name: string, of = {}) => seriesValue(families, `gracewatch_${name}`, of)
+    expect(value('pods_terminating', labels)).toBeUndefined()
+    expect(value('leader')).toBe(1)
+    expect(value('records_written_total')).toBe(1)
+    expect(value('watch_synced', { resource: 'pods' })).toBe(1)
+    expect(value('pod_termination_duration_seconds_count', labels)).toBe(1)
+    expect(value('watch_delay_seconds_count', { resource: 'pods' })).toBe(1)
+    expect(value('watch_delay_seconds_bucket', { resource: 'pods', le: '2' })).toBe(1)
+    expect(value('api_requests_total', { verb: 'PATCH', code: 'OK' })).toBeGreaterThan(0)
     expect(text).not.toContain('web-1')
     expect(await checkMetrics(text)).toBe('')
     expect(controller.lines.all.filter(({ level }) => level === 'error')).toEqual([])
     await controller.stop()
+  })
+
+  it('count a termination once, whichever replica leads by then', async () => {
+    const own = await stage.namespace('two')
+    const [ofLeader, ofStandby] = [await MetricsPort.reserve(), await MetricsPort.reserve()]
+    const leader = await stage.lead({ own, namespaces: [namespace], args: ofLeader.args })
+    const standby = await stage.start({ own, namespaces: [namespace], args: ofStandby.args })
+    await standby.controller.ready()
+    const count = (port: MetricsPort) => port.value('gracewatch_pod_terminations_total', graceful)
+    const before = await stage.kubelet.pod(namespace, 'before')
+    // The standby has the series, too: it may be the one to count in it.
+    await expect.poll(() => count(ofStandby)).toBe(0)
+    await expect.poll(() => count(ofLeader)).toBe(0)
+    await before.delete()
+    await before.finish()
+    await stage.records.complete(before.uid)
+    await expect.poll(() => count(ofLeader)).toBe(1)
+    expect(await count(ofStandby)).toBe(0)
+    expect(await ofStandby.value('gracewatch_leader')).toBe(0)
+
+    const after = await stage.kubelet.pod(namespace, 'after')
+    await leader.controller.stop()
+    await standby.controller.leads()
+    await expect.poll(() => ofStandby.value('gracewatch_leader')).toBe(1)
+    await after.delete()
+    await after.finish()
+    await stage.records.complete(after.uid)
+    // What the leader before had counted is looked at again by the new one, which has seen it end, and not counted.
+    await expect.poll(() => count(ofStandby)).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 2000))
+    expect(await count(ofStandby)).toBe(1)
+    await standby.controller.stop()
+  })
+
+  it('are not there where no address is given, and the process does not start with one that it cannot have', async () => {
+    const own = await stage.namespace('taken')
+    const port = await MetricsPort.reserve()
+    const first = await stage.lead({ own, namespaces: [namespace], args: port.args })
+    const second = await stage.start({ own, namespaces: [namespace], args: port.args })
+    expect(await second.controller.ended).toMatchObject({ code: 1 })
+    expect(second.controller.text).toContain('is in use: write another --metrics-address')
+    await first.controller.stop()
+    await expect(port.text()).rejects.toThrow('ECONNREFUSED')
   })
 })
