@@ -19,6 +19,6 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 USER 65532:65532
-EXPOSE 8081
+EXPOSE 8081 8443
 # Measured to save memory at a cost that does not show: docs/adr/0007-memory-of-the-controller.md.
 ENTRYPOINT ["node", "--max-semi-space-size=4", "--optimize-for-size", "--no-opt", "--no-maglev", "dist/main.js"]

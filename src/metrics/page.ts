@@ -13,7 +13,7 @@ const SECTIONS: readonly (readonly [MetricSource, string, string])[] = [
   [
     'Leader',
     'How pods end',
-    'Only the leader counts. A standby has the same counters at what it had counted while it led, so sum over the replicas: ' +
+    'Only the leader counts. A standby has the same counters at what it had counted while it led, so sum over the replicas, as in ' +
       '`sum by (namespace, workload) (increase(gracewatch_pod_terminations_total{outcome="ForcedKill"}[1h]))`.',
   ],
   ['Replica', 'The controller itself', 'Every replica tells these of itself.'],
@@ -32,14 +32,40 @@ export function metricsPage(note: string): string {
     '',
     note,
     '',
-    'The controller serves them at `/metrics` of the address in the setting [metrics-address](settings.md#metrics), over HTTPS alone, to whoever sends',
-    'the bearer token of somebody who may `get` the nonResourceURL `/metrics`: it asks the API server for both (TokenReview, SubjectAccessReview) and',
-    'keeps a yes for a minute and a no for ten seconds. `deploy/metrics` switches it on and brings the rights for that; bind the ClusterRole',
-    '`gracewatch-metrics-reader` to the service account of Prometheus. Without files for it the certificate is of the controller’s own making, which',
-    'Prometheus has to be told not to verify (`insecure_skip_verify`). `namespace` is the namespace of the workload: scrape with `honor_labels: true`.',
+    'The controller serves them at `/metrics` of the address in the setting [metrics-address](settings.md#metrics), over HTTPS alone, to whoever',
+    'sends the bearer token of somebody who may `get` the nonResourceURL `/metrics`: it asks the API server for both (TokenReview,',
+    'SubjectAccessReview) and keeps a yes for a minute and a no for ten seconds. Without files for it the certificate is of its own making.',
     '',
     'A counter that names a workload is told as 0 from the moment the workload is seen, and what is counted in a new series is told one scrape after',
     'its 0: Prometheus sees no increase in a series that begins at 1 ([ADR 15](adr/0015-metrics.md)). No label holds the name of a pod.',
+    '',
+    '## Scraping them',
+    '',
+    'The chart serves them unless `metrics.enabled` is false; `metrics.readers` names the service accounts of Prometheus, and `serviceMonitor.enabled`',
+    'is for Prometheus Operator. With kustomize they are a component, of the controller and of the agents:',
+    '',
+    '```yaml',
+    'apiVersion: kustomize.config.k8s.io/v1beta1',
+    'kind: Kustomization',
+    'resources: [gracewatch/deploy/manifests, gracewatch/deploy/agent]',
+    'components: [gracewatch/deploy/metrics, gracewatch/deploy/metrics/agent]',
+    '```',
+    '',
+    'Then bind the ClusterRole `gracewatch-metrics-reader` to the service account of Prometheus, and have it scrape each pod: every replica of the',
+    'controller has its own counters. `namespace` is the namespace of the workload, so the labels of the metrics have to win (`honor_labels`):',
+    '',
+    '```yaml',
+    'scrape_configs:',
+    '  - job_name: gracewatch',
+    '    scheme: https',
+    '    honor_labels: true',
+    '    authorization: {credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token}',
+    '    tls_config: {insecure_skip_verify: true} # or ca_file, with a certificate of yours: metrics-tls-cert-file',
+    '    kubernetes_sd_configs: [{role: pod, namespaces: {names: [gracewatch-system, gracewatch-agent-system]}}]',
+    '    relabel_configs:',
+    '      - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}',
+    '      - {source_labels: [__meta_kubernetes_pod_node_name], target_label: node}',
+    '```',
     ...SECTIONS.flatMap(([source, title, text]) => ['', `## ${title}`, '', ...wrapped(text), '', ...table(source)]),
     '',
     '## Labels',
@@ -74,10 +100,10 @@ function labelRow(name: LabelName): string {
   return `| \`${name}\` | ${label.help} | ${label.values === undefined ? `not known beforehand; bounded by ${label.bound}` : label.values.join(', ')} |`
 }
 
-/** At the width of the repository's Markdown. */
+/** At the width of the repository's Markdown, with what stands as code on one line. */
 function wrapped(text: string): string[] {
   const lines: string[] = []
-  for (const word of text.split(' ')) {
+  for (const [word] of text.matchAll(/`[^`]*`\S*|\S+/g)) {
     const last = lines.at(-1)
     if (last === undefined || last.length + word.length >= 150) lines.push(word)
     else lines[lines.length - 1] = `${last} ${word}`

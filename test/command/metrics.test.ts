@@ -1,13 +1,18 @@
 /** What the programs expose, checked by Prometheus' own tool. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { assemble } from '../../src/core/termination/index.ts'
 import { SECOND } from '../../src/core/time.ts'
 import { MetricRegistry } from '../../src/metrics/registry.ts'
 import { TerminationMetrics } from '../../src/metrics/terminations.ts'
-import { checkMetrics, prometheusBinary } from '../prometheus/promtool.ts'
+import { checkConfig, checkMetrics, prometheusBinary } from '../prometheus/promtool.ts'
 import { CLOCKS, factsByLine } from '../replay/facts.ts'
 import { readFixtures } from '../replay/fixture.ts'
 import { agentMetrics } from '../unit/metrics/agent.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
 
 // Built where it is not there.
 beforeAll(() => prometheusBinary('promtool'), 900_000)
@@ -38,6 +43,18 @@ it('promtool has nothing to say against the metrics of the agent', async () => {
   const { metrics, answer } = agentMetrics()
   answer({ verb: 'PATCH', code: 'OK', seconds: 0.01 })
   expect(await checkMetrics((await metrics.scrape()).text)).toBe('')
+})
+
+it('Prometheus can be configured as the page says', async () => {
+  const blocks = [...readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8').matchAll(/```yaml\n(scrape_configs:[^`]*)```/g)]
+  expect(blocks).toHaveLength(1)
+  const folder = mkdtempSync(join(tmpdir(), 'gracewatch-scrape-'))
+  const path = join(folder, 'prometheus.yml')
+  writeFileSync(path, blocks[0]?.[1] ?? '')
+  expect(await checkConfig(path)).toBe('')
+  writeFileSync(path, 'scrape_configs: [{job_name: x, scheme: gopher, no_such: 1}]')
+  expect(await checkConfig(path)).toContain('no_such')
+  rmSync(folder, { recursive: true })
 })
 
 it('promtool finds what is wrong', async () => {

@@ -24,6 +24,15 @@ export async function prometheusBinary(name: 'promtool' | 'prometheus'): Promise
   return path
 }
 
+/** What `promtool` says of a file in which files of its cluster may be named; empty where all is well. */
+export async function checkConfig(path: string): Promise<string> {
+  const checked = promisify(execFile)(await prometheusBinary('promtool'), ['check', 'config', '--syntax-only', path])
+  return checked.then(
+    () => '',
+    (error: { stdout?: string; stderr?: string }) => `${error.stdout ?? ''}${error.stderr ?? ''}`,
+  )
+}
+
 /** What `promtool check metrics` says of an exposition: problems of syntax, names and units; empty where all is well. */
 export async function checkMetrics(exposition: string): Promise<string> {
   const child = spawn(await prometheusBinary('promtool'), ['check', 'metrics', '--extended'], { stdio: ['pipe', 'pipe', 'pipe'] })
