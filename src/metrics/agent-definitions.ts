@@ -2,6 +2,7 @@
  * The metrics that agents have, some of them beside the controller. Apart from the others, which take their labels from schemas: those
  * load zod, and the agent has to be small (docs/adr/0009-memory-of-the-agent.md).
  */
+import type { RefusalReason } from '../kube/refusal.ts'
 import type { Definition } from './definitions.ts'
 
 const BOTH = ['Replica', 'Agent'] as const
@@ -102,3 +103,14 @@ export const AGENT_DEFINITIONS = {
     help: 'Lines of the trace that could not be read.',
   },
 } as const satisfies Record<`gracewatch_${string}`, Definition>
+
+/** What the API server may refuse a record for, each told from the start: the first refusal is to show as an increase. */
+export const NO_REFUSALS: Readonly<Record<RefusalReason, number>> = {
+  NamespaceTerminating: 0,
+  NamespaceNotFound: 0,
+  QuotaExceeded: 0,
+  Forbidden: 0,
+  NotInstalled: 0,
+  Invalid: 0,
+  TooLarge: 0,
+}

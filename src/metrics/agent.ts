@@ -5,7 +5,7 @@ import type { KubeHttp } from '../kube/http.ts'
 import type { ReflectorStats } from '../kube/reflector-types.ts'
 import { productVersion } from '../version.ts'
 import type { Exposition, Scrape } from '../web/metrics.ts'
-import { AGENT_DEFINITIONS } from './agent-definitions.ts'
+import { AGENT_DEFINITIONS, NO_REFUSALS } from './agent-definitions.ts'
 
 /** What of the agent is needed here. */
 export interface AgentSource {
@@ -76,7 +76,10 @@ export class AgentMetrics implements Exposition {
     const of = (value: number): Series => [[resource, value]]
     return {
       gracewatch_records_written_total: reporter.stats.written,
-      gracewatch_records_refused_total: Object.entries(reporter.stats.refused).map(([reason, count]) => [{ reason }, count]),
+      gracewatch_records_refused_total: Object.entries({ ...NO_REFUSALS, ...reporter.stats.refused }).map(([reason, count]) => [
+        { reason },
+        count,
+      ]),
       gracewatch_api_requests_total: [...this.#requests].flatMap(([verb, codes]) =>
         [...codes].map(([code, count]) => [{ verb, code }, count] as const),
       ),

@@ -3,6 +3,7 @@ import type { Offset } from '../core/termination/clocks.ts'
 import { type Micros, SECOND } from '../core/time.ts'
 import type { ResponseObservation } from '../kube/http.ts'
 import type { ReflectorStats } from '../kube/reflector-types.ts'
+import { NO_REFUSALS } from './agent-definitions.ts'
 import type { MetricRegistry } from './registry.ts'
 
 export interface WatchSource {
@@ -74,7 +75,7 @@ export class SelfMetrics {
     for (const [code, count] of Object.entries(elector.stats.failures))
       registry.counted('gracewatch_lease_failures_total', { code }, count)
     registry.counted('gracewatch_records_written_total', {}, stats.written)
-    for (const [reason, count] of Object.entries(stats.refused))
+    for (const [reason, count] of Object.entries({ ...NO_REFUSALS, ...stats.refused }))
       registry.counted('gracewatch_records_refused_total', { reason }, count)
     registry.counted('gracewatch_record_retries_total', {}, stats.retries)
     registry.counted('gracewatch_records_deleted_total', {}, stats.expired)

@@ -42,9 +42,12 @@ const GIVE_UP_MS = 60_000
 const OF_EVIDENCE = new Set<string>(['ClockSkew', 'EvidenceMissing', 'TimelineCut'])
 const FIRST_FINDINGS = Object.keys(FINDINGS).filter((type) => !OF_EVIDENCE.has(type))
 
+/** What has been counted of a pod. */
 interface Counted {
-  readonly outcome: Outcome
-  readonly at: number
+  outcome: Outcome | undefined
+  /** Findings, and containers that were killed by force; of most pods there are none. */
+  more: Set<string> | undefined
+  at: number
 }
 
 export class TerminationMetrics implements RecorderObserver {
@@ -90,22 +93,25 @@ export class TerminationMetrics implements RecorderObserver {
   onLeading(): void {}
 
   onVerdict(record: PodTermination, news: boolean): void {
-    const { pod, outcome = 'Unknown', cause } = record
-    const before = this.#counted.get(pod.uid)
-    this.#remember(pod.uid, outcome)
-    // Another replica has told of it, or it says what it said before.
-    if (!news || before?.outcome === outcome) return
+    const { pod, outcome = 'Unknown', cause, containers = [], findings = [] } = record
     const { registry, source } = this.#options
+    const counted = this.#remember(pod.uid)
+    const before = counted.outcome
     const workload = workloadName(pod.namespace, pod.workload)
-    const series = this.workloads
-    if (before !== undefined) registry.count('gracewatch_corrected_verdicts_total', { outcome: before.outcome })
-    series.count('gracewatch_pod_terminations_total', workload, { outcome, cause: cause?.type ?? 'Unknown' })
-    for (const { role, outcome: end } of record.containers ?? [])
-      if (end === 'ForcedKill') series.count('gracewatch_container_forced_kills_total', workload, { container_role: role })
-    if (before !== undefined) return
-    for (const finding of new Set(record.findings?.map(({ type }) => type)))
-      series.count('gracewatch_pod_termination_findings_total', workload, { finding })
-    this.#measure(record, workload, Clocks.of(source.clocksOf(pod.node)))
+    // Another replica has told of it: what is found out later counts, and nothing else.
+    const count: WorkloadSeries['count'] = (...series) => {
+      if (news) this.workloads.count(...series)
+    }
+    if (before !== outcome) count('gracewatch_pod_terminations_total', workload, { outcome, cause: cause?.type ?? 'Unknown' })
+    if (news && before !== undefined && before !== outcome)
+      registry.count('gracewatch_corrected_verdicts_total', { outcome: before })
+    for (const { type: finding } of findings)
+      if (isNew(counted, finding)) count('gracewatch_pod_termination_findings_total', workload, { finding })
+    for (const { name, role, outcome: end } of containers)
+      if (end === 'ForcedKill' && isNew(counted, `container ${name}`))
+        count('gracewatch_container_forced_kills_total', workload, { container_role: role })
+    counted.outcome = outcome
+    if (news && before === undefined) this.#measure(record, workload, Clocks.of(source.clocksOf(pod.node)))
   }
 
   #measure(record: PodTermination, workload: WorkloadName, clocks: Clocks): void {
@@ -120,14 +126,17 @@ export class TerminationMetrics implements RecorderObserver {
     for (const seconds of endpointLagSeconds) series.observe('gracewatch_endpoint_lag_seconds', workload, {}, seconds)
   }
 
-  #remember(uid: string, outcome: Outcome): void {
+  #remember(uid: string): Counted {
     const now = this.#now()
+    const counted = this.#counted.get(uid) ?? { outcome: undefined, more: undefined, at: now }
+    counted.at = now
     this.#counted.delete(uid)
-    this.#counted.set(uid, { outcome, at: now })
+    this.#counted.set(uid, counted)
     for (const [oldest, { at }] of this.#counted) {
       if (this.#counted.size <= MAX_REMEMBERED && now - at < REMEMBER_MS) break
       this.#counted.delete(oldest)
     }
+    return counted
   }
 
   /** The workload of a pod that is new has its series from now on, or from when it is known which one it is. */
@@ -185,6 +194,11 @@ export class TerminationMetrics implements RecorderObserver {
     const seconds = (source.serverTime(arrivedAt) - asked) / SECOND
     registry.observe('gracewatch_watch_delay_seconds', { resource: 'pods' }, Math.max(0, seconds))
   }
+}
+
+function isNew(counted: Counted, what: string): boolean {
+  counted.more ??= new Set()
+  return counted.more.size < counted.more.add(what).size
 }
 
 /** Pods without an owner are counted together: no label holds the name of a pod. */

@@ -203,6 +203,7 @@ describe('the controller itself', () => {
     expect(value('lease_failures_total', { code: 'Timeout' })).toBe(3)
     expect(value('records_written_total')).toBe(10)
     expect(value('records_refused_total', { reason: 'QuotaExceeded' })).toBe(2)
+    expect(value('records_refused_total', { reason: 'Forbidden' })).toBe(0)
     expect(value('record_retries_total')).toBe(3)
     expect(value('records_deleted_total')).toBe(7)
     expect(value('events_failed_total')).toBe(1)

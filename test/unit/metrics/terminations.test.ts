@@ -183,6 +183,20 @@ describe('a verdict', () => {
     expect(seriesValue(families, 'gracewatch_pod_termination_duration_seconds_count', web(namespace))).toBe(1)
   })
 
+  it('that is found out more about counts that, once', async () => {
+    const { findings: _, ...plain } = record
+    const late = { type: 'StopSignalIgnored', severity: 'Warning', container: 'app', message: 'late' } as const
+    const containers = [{ name: 'app', role: 'Main', outcome: 'ForcedKill' }] as const
+    world.metrics.onVerdict(plain, true)
+    for (let count = 0; count < 2; count++)
+      world.metrics.onVerdict({ ...plain, findings: [late, { ...late, container: 'other' }], containers: [...containers] }, true)
+    const families = await world.settle()
+    const value = (name: string, labels: object) => seriesValue(families, name, { ...web(namespace), ...labels })
+    expect(value('gracewatch_pod_termination_findings_total', { finding: 'StopSignalIgnored' })).toBe(1)
+    expect(value('gracewatch_container_forced_kills_total', { container_role: 'Main' })).toBe(1)
+    expect(value('gracewatch_pod_terminations_total', { outcome: 'Graceful', cause: 'Deleted' })).toBe(1)
+  })
+
   it('is forgotten after a while, and 100,000 of them leave no more than there is room for', async () => {
     for (let index = 0; index < 100_000; index++)
       world.metrics.onVerdict({ ...record, pod: { ...record.pod, uid: `u${index}` } }, true)
