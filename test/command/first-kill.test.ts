@@ -10,23 +10,12 @@ import { type MetricsServer, startMetricsServer } from '../../src/web/metrics.ts
 import { ownCertificate } from '../../src/web/metrics-certificate.ts'
 import { prometheusBinary } from '../prometheus/promtool.ts'
 import { Prometheus } from '../prometheus/server.ts'
+import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
 
 const TOKEN = 'of-prometheus'
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 const registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set() })
-const terminations = new TerminationMetrics({
-  registry,
-  maxWorkloads: 10,
-  source: {
-    pods: { values: () => [] },
-    workloads: { known: ({ name }) => ({ kind: 'Pod', name }), settled: () => true },
-    elector: { isLeader: () => true },
-    inScope: () => true,
-    clocksOf: () => [],
-    serverTime: (at) => at,
-    ongoing: () => [],
-  },
-})
+const terminations = new TerminationMetrics({ registry, maxWorkloads: 10, source: NOTHING_WATCHED })
 let server: MetricsServer
 let prometheus: Prometheus
 

@@ -11,6 +11,7 @@ import { checkConfig, checkMetrics, prometheusBinary } from '../prometheus/promt
 import { CLOCKS, factsByLine } from '../replay/facts.ts'
 import { readFixtures } from '../replay/fixture.ts'
 import { agentMetrics } from '../unit/metrics/agent.ts'
+import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -19,19 +20,7 @@ beforeAll(() => prometheusBinary('promtool'), 900_000)
 
 it('promtool has nothing to say against the metrics of the controller', async () => {
   const registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set(['gates', 'cleanup']) })
-  const terminations = new TerminationMetrics({
-    registry,
-    maxWorkloads: 10,
-    source: {
-      pods: { values: () => [] },
-      workloads: { known: ({ name }) => ({ kind: 'Pod', name }), settled: () => true },
-      elector: { isLeader: () => true },
-      inScope: () => true,
-      clocksOf: () => [],
-      serverTime: (at) => at,
-      ongoing: () => [],
-    },
-  })
+  const terminations = new TerminationMetrics({ registry, maxWorkloads: 10, source: NOTHING_WATCHED })
   for (const fixture of readFixtures()) {
     const record = assemble([...factsByLine(fixture).flat(), ...CLOCKS], (fixture.lines.at(-1)?.arrivedAt ?? 0) + SECOND)
     if (record?.outcome !== undefined) terminations.onVerdict(record, true)
