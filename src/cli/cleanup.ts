@@ -6,7 +6,7 @@ import { type CleanupFacts, readCleanup } from '../kube/cleanup-reads.ts'
 import { KubeError } from '../kube/errors.ts'
 import { drawPlan } from '../render/cleanup-plan.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
-import { CLUSTER_FLAGS, withCluster } from './cluster.ts'
+import { CLUSTER_FLAGS, everywhereOf, withCluster } from './cluster.ts'
 import { type CommandHelp, define } from './help.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf } from './terminal.ts'
 
@@ -41,9 +41,7 @@ const MIN_AGE = 60 * SECOND
 async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void> {
   const [word, ...others] = words
   if (word !== 'plan' || others.length > 0) throw new UsageError('write gracewatch cleanup plan: it is all that there is')
-  const everywhere = given['all-namespaces'] === true
-  if (everywhere && given.namespace !== undefined)
-    throw new UsageError('-A is every namespace and -n is one: leave one of them out')
+  const everywhere = everywhereOf(given)
   const threshold = thresholdOf(given)
   if (threshold?.total !== undefined && !everywhere) throw new UsageError('--total counts the pods of the whole cluster: add -A')
   const output = outputOf(given)

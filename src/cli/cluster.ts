@@ -1,17 +1,29 @@
 /** Records out of a cluster, and what to tell a person where there are none. */
-import { GROUP } from '../api/pod-termination.ts'
+import { GROUP, type PodTermination } from '../api/pod-termination.ts'
+import { labelSelectorOf, selects } from '../core/record-filter.ts'
 import { type Micros, parseTime } from '../core/time.ts'
 import { createRecordClient, type RecordClient, type StoredPodTermination } from '../kube/apply.ts'
 import { openConnection } from '../kube/connection.ts'
 import { KubeError } from '../kube/errors.ts'
 import type { KubeHttp } from '../kube/http.ts'
 import { CommandError, UsageError } from './arguments.ts'
+import type { Chosen } from './filters.ts'
+import { recordOf } from './records.ts'
 
 export const CLUSTER_FLAGS = {
   namespace: { short: 'n', value: 'NAMESPACE', help: 'Namespace; without it that of the kubeconfig context.' },
   context: { value: 'NAME', help: 'Context of the kubeconfig; without it the current one.' },
   kubeconfig: { value: 'FILE', help: 'Kubeconfig; without it $KUBECONFIG or ~/.kube/config.' },
 } as const
+
+export const ALL_NAMESPACES = { 'all-namespaces': { short: 'A', help: 'The terminations of every namespace.' } } as const
+
+/** Whether -A was given; throws UsageError where -n was as well. */
+export function everywhereOf(flags: { readonly 'all-namespaces'?: true; readonly namespace?: string }): boolean {
+  if (flags['all-namespaces'] !== true) return false
+  if (flags.namespace !== undefined) throw new UsageError('-A is every namespace and -n is one: leave one of them out')
+  return true
+}
 
 export interface ClusterFlags {
   readonly namespace?: string
@@ -84,10 +96,33 @@ function adviceFor({ code }: KubeError, where: string): string {
 /** All records of a selection, the earliest start first. */
 export async function readAll(
   records: RecordClient,
-  selection: { namespace?: string; fieldSelector?: string },
+  selection: { namespace?: string; fieldSelector?: string; labelSelector?: string },
 ): Promise<StoredPodTermination[]> {
   const all: StoredPodTermination[] = []
   for await (const record of records.list(selection)) all.push(record)
   const started = ({ startedAt, metadata }: StoredPodTermination) => parseTime(startedAt ?? metadata.creationTimestamp) ?? 0
   return all.sort((a, b) => started(a) - started(b))
 }
+
+/**
+ * Those that the flags choose, the earliest start first, as they are stored: what a newer version wrote is for other programs all the same.
+ * Without a namespace, of all.
+ */
+export async function readChosen(
+  { records, now }: ClusterAccess,
+  namespace: string | undefined,
+  chosen: Chosen,
+): Promise<StoredPodTermination[]> {
+  const labelSelector = labelSelectorOf(chosen.filterAt(now()))
+  const all = await readAll(records, {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  })
+  // The server's clock is known once it has answered.
+  const filter = chosen.filterAt(now())
+  return all.filter((record) => selects(filter, record))
+}
+
+/** As this version knows them; throws CommandError that names the first which it does not. */
+export const knownOf = (stored: readonly StoredPodTermination[]): PodTermination[] =>
+  stored.map((record) => recordOf(record, `record ${record.metadata.namespace}/${record.metadata.name}`))

@@ -1,14 +1,16 @@
 /** `gracewatch list`: one line a termination, and which workloads lose pods badly. */
 import { list } from '../render/list.ts'
 import { type Parsed, UsageError } from './arguments.ts'
-import { CLUSTER_FLAGS, readAll, withCluster } from './cluster.ts'
+import { ALL_NAMESPACES, CLUSTER_FLAGS, everywhereOf, knownOf, readChosen, withCluster } from './cluster.ts'
+import { chosenBy, FILTER_FLAGS } from './filters.ts'
 import { type CommandHelp, define } from './help.ts'
-import { printed, recordOf } from './records.ts'
+import { printed } from './records.ts'
 import { OUTPUT_FLAGS, outputOf } from './terminal.ts'
 
 const flags = {
   ...CLUSTER_FLAGS,
-  'all-namespaces': { short: 'A', help: 'The terminations of every namespace.' },
+  ...ALL_NAMESPACES,
+  ...FILTER_FLAGS,
   output: {
     short: 'o',
     value: 'FORMAT',
@@ -27,19 +29,20 @@ const help: CommandHelp = {
   examples: [
     ['gracewatch list -n shop', ''],
     ['gracewatch list -A -o wide', 'every namespace, with workload and node'],
-    ['kubectl get pterm -A --field-selector outcome=ForcedKill', 'selected by the API server'],
+    ['gracewatch list -A --outcome=ForcedKill,OOMKilled --since=1h', 'what was killed in the last hour'],
+    ['gracewatch list -n shop --workload=deploy/web --finding=PreStopOverran', ''],
   ],
 }
 
 async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void> {
   const [word] = words
   if (word !== undefined) throw new UsageError(`list takes no name: gracewatch show ${word} shows one termination`)
-  const everywhere = given['all-namespaces'] === true
-  if (everywhere && given.namespace !== undefined)
-    throw new UsageError('-A is every namespace and -n is one: leave one of them out')
+  const everywhere = everywhereOf(given)
+  const chosen = chosenBy(given)
   const output = outputOf(given)
-  await withCluster(given, async ({ records, namespace, now }) => {
-    const stored = await readAll(records, everywhere ? {} : { namespace })
+  await withCluster(given, async (access) => {
+    const { namespace, now } = access
+    const stored = await readChosen(access, everywhere ? undefined : namespace, chosen)
     if (given.output === 'yaml' || given.output === 'json') {
       const items = stored.map((record) => JSON.parse(printed(record, 'json')) as unknown)
       const { stringify } = await import('yaml')
@@ -48,11 +51,11 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
       return
     }
     if (stored.length === 0) {
-      output.hint(everywhere ? 'No terminations recorded.' : `No terminations recorded in namespace ${namespace}.`)
+      const asked = chosen.all ? '' : ' that are as the flags ask for'
+      output.hint(`No terminations recorded${everywhere ? '' : ` in namespace ${namespace}`}${asked}.`)
       return
     }
-    const known = stored.map((record) => recordOf(record, `record ${record.metadata.namespace}/${record.metadata.name}`))
-    const lines = list(known, {
+    const lines = list(knownOf(stored), {
       now: now(),
       ...(output.columns === undefined ? {} : { width: output.columns }),
       colour: output.colour,

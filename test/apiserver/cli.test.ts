@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { API_VERSION, type PodTermination } from '../../src/api/pod-termination.ts'
+import { recordObject } from '../../src/core/record-object.ts'
 import { draw } from '../../src/render/draw.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
 import { evicted, forcedKill, graceful, overdue } from '../unit/render/records.ts'
@@ -47,7 +48,8 @@ const withKubeconfig = (...args: string[]) => gracewatch(...args, '--kubeconfig'
 const stored = (namespace: string, name: string, record: PodTermination) => ({
   apiVersion: API_VERSION,
   kind: 'PodTermination',
-  metadata: { namespace, name },
+  // As the recorder labels it.
+  metadata: { namespace, name, labels: recordObject(record).metadata.labels },
   ...record,
 })
 const inShop = (name: string, record: PodTermination) => ({ ...record, pod: { ...record.pod, namespace: shop, name } })
@@ -166,6 +168,30 @@ describe('list', () => {
     expect(stdout).toMatch(/ WORKLOAD +NODE$/m)
   })
 
+  it.each<[string[], string[]]>([
+    [['--outcome=forcedkill'], ['db-0.11111111', 'web-7d4b9c-x2x9k.84b61cdb']],
+    [
+      ['--outcome=ForcedKill,Graceful', '--workload=deploy/web', '--cause=Deleted'],
+      ['db-0.22222222', 'web-7d4b9c-x2x9k.84b61cdb'],
+    ],
+    [['--finding=StuckTerminating'], ['stuck.33333333']],
+    [['--workload=sts/web'], []],
+    // The others were over in 2026 already; this one never ends.
+    [['--since=1ms'], ['stuck.33333333']],
+  ])('chooses by %j', async (args, names) => {
+    const { stdout } = await withKubeconfig('list', '-n', shop, '-o', 'json', ...args)
+    const { items } = JSON.parse(stdout) as { items: { metadata: { name: string } }[] } // what kubectl writes
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(names)
+  })
+
+  it('says that there is nothing of what the flags ask for', async () => {
+    expect(await withKubeconfig('list', '-n', shop, '--outcome=Lost')).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: `No terminations recorded in namespace ${shop} that are as the flags ask for.\n`,
+    })
+  })
+
   it('gives the records to other programs', async () => {
     const { stdout } = await withKubeconfig('list', '-n', shop, '-o', 'json')
     const { kind, items } = JSON.parse(stdout) as { kind: string; items: { metadata: { name: string } }[] } // what kubectl writes
@@ -234,6 +260,7 @@ describe('what goes wrong is one line that says what to do', () => {
       /^gracewatch: a deploy has no termination of its own: write pod\/NAME\n$/,
     ],
     ['a name to list', ['list', 'web'], 2, /^gracewatch: list takes no name: gracewatch show web shows one termination\n$/],
+    ['an outcome that there is not', ['list', '--outcome=Forced'], 2, /^gracewatch: --outcome Forced: [^\n]*\n$/],
     ['all and one namespace', ['list', '-A', '-n', 'shop'], 2, /^gracewatch: -A is every namespace and -n is one[^\n]*\n$/],
     ['a setting of the controller that there is not', ['controller', '--frobnicate'], 2, /frobnicate/],
   ])('%s', async (_, args, code, message) => {
