@@ -1,5 +1,5 @@
 /** The list of marks below the picture: when, what, whose, and who says so. */
-import type { ContainerEnd, PodTermination } from '../api/pod-termination.ts'
+import type { ContainerEnd, Mark, PodTermination } from '../api/pod-termination.ts'
 import { formatTime, MILLISECOND } from '../core/time.ts'
 import type { Line, Span } from './span.ts'
 import { clean, displayWidth, pad, shorten, wrap } from './text.ts'
@@ -30,20 +30,28 @@ export interface MarkOptions {
   wide: boolean
 }
 
-export function markLines(record: PodTermination, timeline: Timeline, { width, wide }: MarkOptions): Line[] {
-  const containers = new Map((record.containers ?? []).map((container) => [container.name, container]))
+/** What each mark of a record says happened. */
+export function wordsOf(record: PodTermination): (mark: Mark) => Span {
+  const containers = containersOf(record)
   // A container that ran more than once has more than one entry: which of them a mark is about is not told by its name.
   const seen = record.kernel?.containers ?? []
   const kernel = (name: string) => {
     const [only, ...others] = seen.filter((container) => container.name === name)
     return others.length === 0 ? only : undefined
   }
-  const { shown, left } = chosen(timeline.marks, containers)
-  const words = ({ mark }: PlacedMark) =>
+  return (mark) =>
     mark.container === undefined
       ? markWords(mark, undefined)
       : markWords(mark, containers.get(mark.container), kernel(mark.container))
-  const rows = grouped(shown.map((placed) => rowOf(placed, words(placed), timeline, wide)))
+}
+
+const containersOf = (record: PodTermination) =>
+  new Map((record.containers ?? []).map((container) => [container.name, container]))
+
+export function markLines(record: PodTermination, timeline: Timeline, { width, wide }: MarkOptions): Line[] {
+  const { shown, left } = chosen(timeline.marks, containersOf(record))
+  const words = wordsOf(record)
+  const rows = grouped(shown.map((placed) => rowOf(placed, words(placed.mark), timeline, wide)))
   const columns = columnsOf(rows, width)
   const lines: Line[] = []
   for (const row of rows) {
@@ -76,7 +84,15 @@ function chosen(marks: readonly PlacedMark[], containers: ReadonlyMap<string, Co
   return { shown: marks.filter((placed) => kept.has(placed)), left: marks.length - kept.size }
 }
 
-function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean): Row {
+export interface Timing {
+  /** Counted from the start, with "about" or "by" where it is not sure. */
+  readonly when: string
+  /** The bounds, counted from the start. */
+  readonly range: string
+  readonly sure: boolean
+}
+
+export function timingOf(placed: PlacedMark, timeline: Timeline): Timing {
   const { mark, at, earliest, latest } = placed
   const upperBound = placed.arrival ?? placed.upperBound
   // The start is where the offsets count from: it has its own bounds, but is not "about" itself.
@@ -85,8 +101,13 @@ function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean
   const sure = narrow || upperBound === true
   const range =
     earliest < timeline.earliest && latest >= 0 && !isStart ? `by ${bounds(latest, latest)}` : bounds(earliest, latest)
+  return { when: `${narrow ? '' : upperBound ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`, range, sure }
+}
+
+function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean): Row {
+  const { mark, at } = placed
+  const { when, range, sure } = timingOf(placed, timeline)
   const time = wide ? `${formatTime(timeline.start + at).slice(11, 23)}  ` : ''
-  const when = `${narrow ? '' : upperBound ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`
   return {
     when: time + (wide ? when.padStart('about +00.0 s'.length) : when),
     what,

@@ -24,7 +24,7 @@ export interface Scale {
 }
 
 /** Linear, but for a long tail after everything had happened: a pod that a finalizer holds for hours keeps its first seconds readable. */
-export function scaleOf(timeline: Timeline, columns: number): Scale {
+export function scaleOf(timeline: Timeline, columns: number, tailColumns = TAIL): Scale {
   const from = Math.min(0, ...timeline.marks.map(({ at }) => at))
   const shown = shownDeadline(timeline)
   const end = Math.max(timeline.end, shown ?? 0, from + SECOND / 100)
@@ -33,22 +33,22 @@ export function scaleOf(timeline: Timeline, columns: number): Scale {
     ...timeline.marks.filter(({ mark }) => mark.mark !== 'Removed' && mark.mark !== 'PodFinished').map(({ at }) => at),
   )
   const tail = end - inner
-  const broken = tail > SHORTEST_TAIL && tail > 2 * (inner - from) && columns > 3 * TAIL
+  const broken = tail > SHORTEST_TAIL && tail > 2 * (inner - from) && columns > 3 * tailColumns
   const last = columns - 1
-  const breakColumn = broken ? last - TAIL : last
+  const breakColumn = broken ? last - tailColumns : last
   const breakAt = broken ? Math.max(inner, from + SECOND) : end
   const column = (at: Micros) => {
     if (at <= from) return 0
     if (at <= breakAt) return Math.round(((at - from) / (breakAt - from)) * breakColumn)
-    return Math.min(last, breakColumn + Math.max(1, Math.round(((at - breakAt) / (end - breakAt)) * TAIL)))
+    return Math.min(last, breakColumn + Math.max(1, Math.round(((at - breakAt) / (end - breakAt)) * tailColumns)))
   }
   return {
     columns,
     from,
     end,
-    ...(broken ? { break: { at: breakAt, column: breakColumn + TAIL / 2 } } : {}),
+    ...(broken ? { break: { at: breakAt, column: breakColumn + tailColumns / 2 } } : {}),
     column,
-    cell: (at) => (at <= breakAt ? (breakAt - from) / breakColumn : (end - breakAt) / TAIL),
+    cell: (at) => (at <= breakAt ? (breakAt - from) / breakColumn : (end - breakAt) / tailColumns),
   }
 }
 
