@@ -19,6 +19,14 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
       load: async () => (await import('./list.ts')).command,
     },
   ],
+  [
+    'summary',
+    {
+      usage: '',
+      summary: 'what each workload needs to end well: grace period and preStop',
+      load: async () => (await import('./summary.ts')).command,
+    },
+  ],
   ['show', { usage: 'POD', summary: 'how one pod ended, as a picture', load: async () => (await import('./show.ts')).command }],
   ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
   [

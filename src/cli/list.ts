@@ -29,8 +29,8 @@ const help: CommandHelp = {
   examples: [
     ['gracewatch list -n shop', ''],
     ['gracewatch list -A -o wide', 'every namespace, with workload and node'],
-    ['gracewatch list -A --outcome=ForcedKill,OOMKilled --since=1h', 'what was killed in the last hour'],
-    ['gracewatch list -n shop --workload=deploy/web --finding=PreStopOverran', ''],
+    ['gracewatch list -A --outcome=ForcedKill --since=1h', 'what was killed in the last hour'],
+    ['gracewatch list -n shop --workload=deploy/web', 'one workload'],
   ],
 }
 

@@ -73,7 +73,7 @@ it('ends quietly when its reader has seen enough', async () => {
 describe('what goes wrong is one line on standard error', () => {
   it.each<[string, string[], number, RegExp]>([
     ['a misspelt command', ['shwo', 'web'], 2, /^gracewatch: there is no command shwo: did you mean show\?\n$/],
-    ['an unknown command', ['frobnicate'], 2, /^gracewatch: there is no command frobnicate: choose from list, show, /],
+    ['an unknown command', ['frobnicate'], 2, /^gracewatch: there is no command frobnicate: choose from list, summary, show, /],
     [
       'flags before the command',
       ['-n', 'shop', 'list'],

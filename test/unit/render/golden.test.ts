@@ -6,12 +6,17 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
+import { summarise } from '../../../src/core/summary/index.ts'
 import { SECOND } from '../../../src/core/time.ts'
 import { type DrawOptions, draw } from '../../../src/render/draw.ts'
 import { list } from '../../../src/render/list.ts'
+import { drawSummary } from '../../../src/render/summary.ts'
+import { displayWidth } from '../../../src/render/text.ts'
 import * as records from './records.ts'
 
 const folder = join(import.meta.dirname, 'golden')
+
+const summaries = ['summary', 'summary-80-columns', 'summary-colour']
 
 const drawings: [string, () => PodTermination | { record: PodTermination; now: number }, DrawOptions][] = [
   ['forced-kill', records.forcedKill, {}],
@@ -88,7 +93,27 @@ describe('list', () => {
   })
 })
 
+describe('summary', () => {
+  const all = () => [
+    ...[records.forcedKill(), records.forcedKillInferred(), records.graceful(), records.sidecars(), records.rollingUpdate()],
+    ...[records.lost(), records.evicted(), records.twelve(), records.neverStarted(), records.terminating().record],
+  ]
+
+  it.each([
+    ['summary', { width: 100, colour: false, wide: true }],
+    ['summary-80-columns', { width: 80, colour: false, wide: false }],
+    ['summary-colour', { width: 100, colour: true, wide: false }],
+  ])('%s', async (name, options) => {
+    await expectGolden(name, drawSummary(summarise(all()), options))
+  })
+
+  it.each([40, 50, 80, 100, 200])('fits into %d columns', (width) => {
+    for (const line of drawSummary(summarise(all()), { width, colour: false, wide: true }))
+      expect(displayWidth(line), line).toBeLessThanOrEqual(width)
+  })
+})
+
 it('has no golden file that nothing compares', () => {
-  const expected = [...drawings.map(([name]) => name), 'list', 'list-80-columns', 'list-wide', 'list-colour']
+  const expected = [...drawings.map(([name]) => name), 'list', 'list-80-columns', 'list-wide', 'list-colour', ...summaries]
   expect(readdirSync(folder).sort()).toEqual(expected.map((name) => `${name}.txt`).sort())
 })
