@@ -4,10 +4,11 @@ import { draw } from '../render/draw.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
 import { type CommandHelp, define } from './help.ts'
 import { recordsIn } from './records.ts'
-import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf } from './terminal.ts'
+import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 
 const flags = {
   output: { short: 'o', value: 'FORMAT', choices: ['wide'], help: 'wide: time, source and bounds of every mark.' },
+  ...TIME_FLAGS,
   ...OUTPUT_FLAGS,
 } as const
 
@@ -27,7 +28,12 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
   if (more.length > 0) throw new UsageError(`one file at a time: gracewatch draw ${file}`)
   const output = outputOf(given)
   const where = file === '-' ? 'standard input' : file
-  const options = { width: output.columns ?? DEFAULT_WIDTH, colour: output.colour, wide: given.output === 'wide' }
+  const options = {
+    width: output.columns ?? DEFAULT_WIDTH,
+    colour: output.colour,
+    wide: given.output === 'wide',
+    timeZone: timeZoneOf(given),
+  }
   const drawings = recordsIn(read(file), where).map((record) => draw(record, options).join('\n'))
   output.write(`${drawings.join('\n\n\n')}\n`)
 }

@@ -8,7 +8,7 @@ import { CommandError, type Parsed, UsageError } from './arguments.ts'
 import { CLUSTER_FLAGS, type ClusterAccess, readAll, withCluster } from './cluster.ts'
 import { type CommandHelp, define } from './help.ts'
 import { printed, recordOf } from './records.ts'
-import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf } from './terminal.ts'
+import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 
 const flags = {
   ...CLUSTER_FLAGS,
@@ -18,6 +18,7 @@ const flags = {
     choices: ['wide', 'yaml', 'json'],
     help: 'wide: time, source and bounds of every mark; yaml, json: the record.',
   },
+  ...TIME_FLAGS,
   ...OUTPUT_FLAGS,
 } as const
 
@@ -52,6 +53,7 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
         colour: output.colour,
         wide: given.output === 'wide',
         now: access.now(),
+        timeZone: timeZoneOf(given),
       }
       output.write(`${draw(recordOf(record, `record ${record.metadata.name}`), options).join('\n')}\n`)
     }

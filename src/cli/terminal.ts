@@ -19,6 +19,14 @@ export const OUTPUT_FLAGS = {
   width: { value: 'COLUMNS', help: 'Columns to draw for; without it those of the terminal, 100 in a pipe.' },
 } as const
 
+export const TIME_FLAGS = { utc: { help: 'Times of day in UTC; without it local, with their offset.' } } as const
+
+/** The time zone that times of day are written in. */
+export function timeZoneOf(flags: { readonly utc?: true }): string {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+  return flags.utc === true || timeZone === 'Etc/UTC' ? 'UTC' : timeZone
+}
+
 /** A drawing in a pipe, or in a terminal that does not say how wide it is. */
 export const DEFAULT_WIDTH = 100
 

@@ -17,6 +17,8 @@ export interface DrawOptions {
   wide?: boolean
   /** Where an unfinished termination is drawn to; without it, to the last thing known. */
   now?: Micros
+  /** Of the times of day, as Europe/Berlin; UTC unless told. */
+  timeZone?: string
 }
 
 const NARROWEST = 40
@@ -29,12 +31,12 @@ function drawLines(record: PodTermination, options: DrawOptions): Line[] {
   const width = Math.max(NARROWEST, options.width ?? 100)
   const timeline = timelineOf(record, options.now)
   const lines: Line[] = [...header(record, width)]
-  lines.push(...wrap(story(record, options.now), width).map((text): Line => [{ text }]))
+  lines.push(...wrap(story(record, options.now, options.timeZone), width).map((text): Line => [{ text }]))
   const words = record.cause?.message
   if (words !== undefined && words !== '') lines.push(...quiet(wrap(`the API says: ${clean(words)}`, width, 2)))
   if (timeline !== undefined) {
     lines.push([], ...picture(record, timeline, width))
-    const marks = markLines(record, timeline, { width, wide: options.wide ?? false })
+    const marks = markLines(record, timeline, { width, wide: options.wide ?? false, timeZone: options.timeZone })
     if (marks.length > 0) lines.push([], ...marks)
     const skew = skewNote(timeline)
     if (skew !== undefined) lines.push(...quiet(wrap(skew, width, 2)))

@@ -1,11 +1,12 @@
 /** The list of marks below the picture: when, what, whose, and who says so. */
 import type { ContainerEnd, Mark, PodTermination } from '../api/pod-termination.ts'
-import { formatTime, MILLISECOND } from '../core/time.ts'
+import { MILLISECOND } from '../core/time.ts'
 import type { Line, Span } from './span.ts'
 import { clean, displayWidth, pad, shorten, wrap } from './text.ts'
 import type { PlacedMark, Timeline } from './timeline.ts'
 import { bounds, offset } from './units.ts'
 import { markWords, provenance, sourceWords } from './words.ts'
+import { wallTime } from './zone.ts'
 
 /** A time that may be off by more than this is "about", with its bounds. */
 const SURE = 50 * MILLISECOND
@@ -28,6 +29,7 @@ export interface MarkOptions {
   width: number
   /** Wall-clock time, bounds, source and clock of every mark. */
   wide: boolean
+  timeZone?: string | undefined
 }
 
 /** What each mark of a record says happened. */
@@ -48,10 +50,10 @@ export function wordsOf(record: PodTermination): (mark: Mark) => Span {
 const containersOf = (record: PodTermination) =>
   new Map((record.containers ?? []).map((container) => [container.name, container]))
 
-export function markLines(record: PodTermination, timeline: Timeline, { width, wide }: MarkOptions): Line[] {
+export function markLines(record: PodTermination, timeline: Timeline, { width, wide, timeZone }: MarkOptions): Line[] {
   const { shown, left } = chosen(timeline.marks, containersOf(record))
   const words = wordsOf(record)
-  const rows = grouped(shown.map((placed) => rowOf(placed, words(placed.mark), timeline, wide)))
+  const rows = grouped(shown.map((placed) => rowOf(placed, words(placed.mark), timeline, wide, timeZone)))
   const columns = columnsOf(rows, width)
   const lines: Line[] = []
   for (const row of rows) {
@@ -104,10 +106,10 @@ export function timingOf(placed: PlacedMark, timeline: Timeline): Timing {
   return { when: `${narrow ? '' : upperBound ? 'by ' : 'about '}${offset(at, sure ? 2 : 1)}`, range, sure }
 }
 
-function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean): Row {
+function rowOf(placed: PlacedMark, what: Span, timeline: Timeline, wide: boolean, timeZone?: string): Row {
   const { mark, at } = placed
   const { when, range, sure } = timingOf(placed, timeline)
-  const time = wide ? `${formatTime(timeline.start + at).slice(11, 23)}  ` : ''
+  const time = wide ? `${wallTime(timeline.start + at, timeZone).time.slice(0, 12)}  ` : ''
   return {
     when: time + (wide ? when.padStart('about +00.0 s'.length) : when),
     what,

@@ -1,5 +1,6 @@
 /** Durations and moments in words, always with their unit. */
-import { formatTime, type Micros, SECOND } from '../core/time.ts'
+import { type Micros, SECOND } from '../core/time.ts'
+import { wallTime } from './zone.ts'
 
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
@@ -54,11 +55,11 @@ export function bounds(earliest: Micros, latest: Micros): string {
   return `${round(earliest, decimals)} to ${round(latest, decimals)} s`
 }
 
-/** `2026-11-24 21:31:01.2 UTC`; tenths only where the time is that sure. */
-export function wallClock(at: Micros, tenths: boolean): string {
+/** `2026-11-24 21:31:01.2 UTC`, `2026-11-24 22:31:01 +01:00`; tenths only where the time is that sure. */
+export function wallClock(at: Micros, tenths: boolean, timeZone?: string): string {
   const step = tenths ? SECOND / 10 : SECOND
-  const text = formatTime(Math.round(at / step) * step)
-  return `${text.slice(0, 10)} ${text.slice(11, tenths ? 21 : 19)} UTC`
+  const { date, time, offset } = wallTime(Math.round(at / step) * step, timeZone)
+  return `${date} ${time.slice(0, tenths ? 10 : 8)} ${offset}`
 }
 
 /** Steps of a time axis, from fine to coarse. */

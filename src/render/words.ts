@@ -58,10 +58,10 @@ const CAUSE_WORDS: Record<Cause, (at: string) => string> = {
 }
 
 /** One sentence: deleted when and by whom, with which grace period, for how long, how much of it was used. */
-export function story(record: PodTermination, now?: Micros): string {
+export function story(record: PodTermination, now?: Micros, timeZone?: string): string {
   const timeline = timelineOf(record, now)
   const cause = record.cause?.type
-  const at = timeline === undefined ? '' : wallClock(timeline.start, timeline.startWidth < 400_000)
+  const at = timeline === undefined ? '' : wallClock(timeline.start, timeline.startWidth < 400_000, timeZone)
   const parts = [
     cause === undefined ? `terminating${at === '' ? '' : ` since ${at}`}` : CAUSE_WORDS[cause](at).replace(/ +(?=[ ,]|$)/g, ''),
   ]

@@ -19,9 +19,10 @@ const NO_CLIENT = `data:text/javascript,${encodeURIComponent(`
     return next(specifier, context)
   } })`)}`
 
-function gracewatch(args: readonly string[], input = '') {
+function gracewatch(args: readonly string[], input = '', timeZone = 'UTC') {
   const result = spawnSync(process.execPath, ['--import', NO_CLIENT, join(root, 'src/cli/main.ts'), ...args], {
     encoding: 'utf8',
+    env: { ...process.env, TZ: timeZone },
     input,
   })
   return { code: result.status, stdout: result.stdout, stderr: result.stderr }
@@ -48,6 +49,13 @@ describe('draw', () => {
     const text = readFileSync(file, 'utf8')
     const { stdout } = gracewatch(['draw', '-', '--width=80', '--color=always', '-o', 'wide'], text)
     expect(stdout).toBe(`${draw(forcedKill(), { width: 80, colour: true, wide: true }).join('\n')}\n`)
+  })
+
+  it('writes times of day as the machine has them, with their offset, and in UTC when asked', () => {
+    const { stdout } = gracewatch(['draw', file, '-o', 'wide'], '', 'Asia/Kolkata')
+    expect(stdout).toMatch(/^deleted 2026-11-25 03:01:01\.2 \+05:30 by an API delete/m)
+    expect(stdout).toMatch(/^ {2}03:01:01\.200 .* termination began$/m)
+    expect(gracewatch(['draw', file, '--utc'], '', 'Asia/Kolkata').stdout).toBe(gracewatch(['draw', file]).stdout)
   })
 
   it('draws every record of a List', () => {
