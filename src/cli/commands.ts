@@ -28,6 +28,7 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
     },
   ],
   ['show', { usage: 'POD', summary: 'how one pod ended, as a picture', load: async () => (await import('./show.ts')).command }],
+  ['watch', { usage: '', summary: 'terminations as they happen', load: async () => (await import('./watch.ts')).command }],
   ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
   [
     'cleanup',

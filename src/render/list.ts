@@ -109,11 +109,11 @@ const age = (micros: Micros) => {
 
 const workloadOf = ({ workload }: PodTermination['pod']) => (workload === undefined ? '' : `${workload.kind} ${workload.name}`)
 
-const worstSeverity = ({ findings }: PodTermination): Tone =>
+export const worstSeverity = ({ findings }: PodTermination): Tone =>
   findings?.some(({ severity }) => severity === 'Warning') ? 'warning' : 'quiet'
 
 /** The outcome in the record's own word, as a selector needs it; while it is late or there is none yet, the state. */
-function outcomeSpan({ outcome, state }: PodTermination): Span {
+export function outcomeSpan({ outcome, state }: PodTermination): Span {
   if (outcome === undefined || state === 'Overdue') return { text: state ?? '', tone: state === 'Overdue' ? 'warning' : 'plain' }
   return { text: outcome, tone: OUTCOME_TONE[outcome] }
 }

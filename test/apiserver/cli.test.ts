@@ -4,13 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
 import { API_VERSION, type PodTermination } from '../../src/api/pod-termination.ts'
 import { recordObject } from '../../src/core/record-object.ts'
 import { draw } from '../../src/render/draw.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
-import { evicted, forcedKill, graceful, overdue } from '../unit/render/records.ts'
+import { evicted, forcedKill, graceful, overdue, terminating } from '../unit/render/records.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const suffix = Math.random().toString(36).slice(2, 8)
@@ -210,6 +211,51 @@ describe('list', () => {
       stdout: '',
       stderr: `No terminations recorded in namespace ${empty}.\n`,
     })
+  })
+})
+
+describe('watch', () => {
+  it('begins with what is under way, tells each step once, and ends at Ctrl-C', async () => {
+    const args = ['watch', '-n', shop, '--kubeconfig', cluster.kubeconfigPath]
+    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [lines, errors]: [string[], string[]] = [[], []]
+    createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
+    createInterface({ input: child.stderr }).on('line', (line) => errors.push(line))
+    const ended = new Promise<number | null>((done) => child.on('close', done))
+    const words = () => lines.map((line) => line.split(/ {2,}/).slice(1, 3).join(' '))
+    const until = (count: number) =>
+      vi.waitFor(() => expect(lines.length, lines.join('\n')).toBeGreaterThanOrEqual(count), 10_000)
+    try {
+      await until(2)
+      const live = inShop('live-0', terminating().record)
+      const object = stored(shop, 'live-0.55555555', live)
+      await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) })
+      await until(3)
+      // Not another step.
+      await cluster.kubectl(['annotate', 'pterm', 'live-0.55555555', '-n', shop, 'seen=yes'])
+      const over = stored(shop, 'live-0.55555555', inShop('live-0', forcedKill()))
+      await cluster.kubectl(['replace', '-f', '-'], { input: JSON.stringify(over) })
+      await until(4)
+      expect(words()).toEqual(['POD OUTCOME', 'stuck Overdue', 'live-0 Terminating', 'live-0 ForcedKill'])
+    } finally {
+      child.kill('SIGINT')
+      await cluster.tryKubectl(['delete', 'pterm', 'live-0.55555555', '-n', shop])
+    }
+    expect({ code: await ended, errors }).toEqual({ code: 0, errors: [] })
+  })
+})
+
+describe('summary', () => {
+  it('tells of a workload what its terminations say, and gives the numbers to other programs', async () => {
+    const { code, stdout, stderr } = await withKubeconfig('summary', '-n', shop)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^Deployment ${shop}/web +3 +2 `, 'm'))
+    expect(stdout).toMatch(/^ {2}How sure: the grace period low/m)
+    const json = await withKubeconfig('summary', '-n', shop, '-o', 'json')
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { namespace: shop, workload: { kind: 'Deployment', name: 'web' }, terminations: 3, ongoing: 1, forced: 2 },
+    ])
+    expect((await withKubeconfig('summary', '-n', empty)).stderr).toBe(`No terminations recorded in namespace ${empty}.\n`)
   })
 })
 
