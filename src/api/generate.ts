@@ -6,7 +6,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { agentSettingsPage } from '../agent/settings.ts'
+import { ruleFileYaml, runbookIndex } from '../alerts/files.ts'
 import { CHART, chartFiles } from '../chart/files.ts'
+import { dashboardJson } from '../dashboard/dashboard.ts'
 import { metricsPage } from '../metrics/page.ts'
 import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
@@ -15,7 +17,7 @@ import { referencePage } from './reference.ts'
 
 const COMMAND = 'npm run generate'
 /** Folders that hold generated files only: whatever else lies in them is stale. */
-const FOLDERS = ['crds', 'docs/reference', `${CHART}/templates/crds`]
+const FOLDERS = ['crds', 'docs/reference', 'deploy/alerts', 'deploy/dashboard', `${CHART}/templates/crds`, `${CHART}/files`]
 
 const note = (source: string) => `Generated from ${source} by \`${COMMAND}\`: edit that, not this.`
 // A line break inside a description is a line break for kubectl explain: literal blocks keep it visible here too.
@@ -39,6 +41,11 @@ export function generatedFiles(): Map<string, string> {
   files.set('docs/settings.md', settingsPage())
   files.set('docs/agent-settings.md', agentSettingsPage())
   files.set('docs/metrics.md', metricsPage(note('src/metrics/definitions.ts')))
+  files.set('docs/runbooks/README.md', runbookIndex(note('src/alerts/rules.ts')))
+  // Twice each: a chart reads nothing that lies outside of it.
+  for (const folder of ['deploy/alerts', `${CHART}/files`])
+    files.set(`${folder}/rules.yaml`, ruleFileYaml(note('src/alerts/rules.ts')))
+  for (const path of ['deploy/dashboard/gracewatch.json', `${CHART}/files/dashboard.json`]) files.set(path, dashboardJson())
   for (const [path, content] of chartFiles(note)) files.set(path, content)
   return files
 }

@@ -3,6 +3,7 @@
  * README are made from it. The settings of the programs come from their own tables, so that none can be missing.
  */
 import { AGENT_ROWS } from '../agent/settings.ts'
+import { ALERT_NAMES, SEVERITIES } from '../alerts/rules.ts'
 import { ROWS } from '../settings.ts'
 import { envName, type Rows, type Setting } from '../settings-table.ts'
 
@@ -263,8 +264,27 @@ export const VALUES: Schema = section('', {
       description:
         "Its tlsConfig. Empty: with metrics.tls.secretName the Service's name and the Secret's ca.crt, else no verification.",
     },
-    relabelings: list([], OPEN, 'Its relabelings.'),
+    relabelings: list([], OPEN, 'Its relabelings, beside the one that adds the label node.'),
     metricRelabelings: list([], OPEN, 'Its metricRelabelings.'),
+  }),
+  prometheusRule: section('What Prometheus Operator alerts by: docs/runbooks. Its CustomResourceDefinitions have to be there.', {
+    enabled: flag(false, 'A PrometheusRule, with the alerts of what is switched on.'),
+    labels: labels('Labels of its own, by which a Prometheus may select it.'),
+    alertLabels: labels('Labels on every alert, by which Alertmanager may route it.'),
+    disabled: list([], { enum: ALERT_NAMES }, 'Alerts that are left out.'),
+    severities: {
+      type: 'object',
+      additionalProperties: false,
+      properties: Object.fromEntries(ALERT_NAMES.map((name) => [name, { enum: SEVERITIES }])),
+      default: {},
+      description: 'Severities that are other than those in docs/runbooks, as `{PodsForceKilled: critical}`.',
+    },
+    runbookUrl: text('', "Address of the folder of runbooks that alerts link to; empty: the project's own."),
+  }),
+  dashboard: section('The dashboard, for the sidecar of Grafana that looks for ConfigMaps.', {
+    enabled: flag(false, 'A ConfigMap with the dashboard.'),
+    labels: { ...labels('Labels of its own, by which the sidecar finds it.'), default: { grafana_dashboard: '1' } },
+    annotations: texts({}, 'Annotations of its own, as `{grafana_folder: Kubernetes}`.'),
   }),
   settings: section(
     'Settings of the controller: docs/settings.md. The agent gets namespaces, excludeNamespaces and recordCompletions as well.',

@@ -182,6 +182,8 @@ const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
     [],
   ],
   ['serviceMonitor.enabled=true', ['ServiceMonitor gracewatch'], []],
+  ['prometheusRule.enabled=true', ['PrometheusRule gracewatch'], []],
+  ['dashboard.enabled=true', ['ConfigMap gracewatch-dashboard'], []],
   ['crds.enabled=false', [], CRDS],
   ['uninstallHook.enabled=false', [], HOOK],
 ]
@@ -194,6 +196,8 @@ const ALL = [
   'agent.enabled=true',
   'networkPolicy.enabled=true',
   'serviceMonitor.enabled=true',
+  'prometheusRule.enabled=true',
+  'dashboard.enabled=true',
 ]
 const ALL_OBJECTS = [
   ...DEFAULT,
@@ -202,6 +206,8 @@ const ALL_OBJECTS = [
   'NetworkPolicy gracewatch-controller',
   'NetworkPolicy gracewatch-agent',
   'ServiceMonitor gracewatch',
+  'PrometheusRule gracewatch',
+  'ConfigMap gracewatch-dashboard',
   ...AGENT_MONITOR,
 ]
 
@@ -291,6 +297,21 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
       'a ServiceMonitor of nothing',
       { metrics: { enabled: false }, serviceMonitor: { enabled: true } },
       /nothing to scrape while metrics.enabled is false/,
+    ],
+    [
+      'alerts of nothing',
+      { metrics: { enabled: false }, prometheusRule: { enabled: true } },
+      /nothing to alert by while metrics.enabled is false/,
+    ],
+    [
+      'an alert that is not there',
+      { prometheusRule: { disabled: ['PodsKilled'] } },
+      /at '\/prometheusRule\/disabled\/0': value must be one of 'PodsForceKilled'/,
+    ],
+    [
+      'a severity of an alert that is not there',
+      { prometheusRule: { severities: { PodsKilled: 'info' } } },
+      /'\/prometheusRule\/severities': additional properties 'PodsKilled' not allowed/,
     ],
     [
       "a label of the chart's own",
@@ -669,7 +690,12 @@ describe('the metrics', () => {
     }
     const objects = await render([], '4', values)
     expect(find(objects, 'ServiceMonitor gracewatch').metadata.labels).toMatchObject({ release: 'prometheus' })
-    expect(await endpoint(values)).toMatchObject({ interval: '15s', relabelings, metricRelabelings: relabelings })
+    const ofNode = { sourceLabels: ['__meta_kubernetes_pod_node_name'], targetLabel: 'node' }
+    expect(await endpoint(values)).toMatchObject({
+      interval: '15s',
+      relabelings: [ofNode, ...relabelings],
+      metricRelabelings: relabelings,
+    })
     expect(find(objects, 'NetworkPolicy gracewatch-controller').spec?.ingress).toContainEqual({
       from: metricsFrom,
       ports: [{ port: 'metrics', protocol: 'TCP' }],

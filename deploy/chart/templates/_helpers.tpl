@@ -109,10 +109,11 @@ bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
-{{- with .relabelings }}
 relabelings:
+  - {sourceLabels: [__meta_kubernetes_pod_node_name], targetLabel: node}
+  {{- with .relabelings }}
   {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- end }}
 {{- with .metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}

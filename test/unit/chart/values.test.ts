@@ -40,7 +40,7 @@ describe('the schema of the values', () => {
 
   it('says of every value that a person sets what it is', () => {
     const silent = all.filter(([path, { description, default: standard, properties }]) => {
-      const inside = /\[\]|requests|limits|affinity\.|resources\./.test(path)
+      const inside = /\[\]|requests|limits|(affinity|resources|severities)\./.test(path)
       return path !== '' && description === undefined && !inside && (properties === undefined || standard !== undefined)
     })
     expect(silent.map(([path]) => path)).toEqual([])
@@ -126,7 +126,7 @@ describe('the generated files', () => {
     const wanted = all
       .filter(([path, { properties, default: standard }]) => path !== '' && (properties === undefined || standard !== undefined))
       .map(([path]) => path)
-      .filter((path) => !/\[\]|^(global|enabled)$|(resources|affinity)\./.test(path))
+      .filter((path) => !/\[\]|^(global|enabled)$|(resources|affinity|severities)\./.test(path))
     expect(rows).toEqual(wanted)
   })
 

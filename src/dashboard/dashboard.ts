@@ -1,0 +1,149 @@
+/** The dashboard as Grafana imports it: the rows and panels of panels.ts, laid out and dressed. */
+import { series } from '../alerts/promql.ts'
+import { type Panel, ROWS, type Row } from './panels.ts'
+
+const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const
+const COLUMNS = 24
+const HEIGHT = 8
+/** What a person may tell apart without its colour too: the legends name it. */
+const GOOD = 'green'
+const WARNING = 'orange'
+
+interface Place {
+  readonly x: number
+  readonly y: number
+  readonly w: number
+  readonly h: number
+}
+
+export function dashboard(): object {
+  const panels: object[] = []
+  let y = 0
+  for (const row of ROWS) {
+    const placed = place(row, y + 1)
+    panels.push({
+      id: panels.length + 1,
+      type: 'row',
+      title: row.title,
+      collapsed: false,
+      gridPos: { x: 0, y, w: COLUMNS, h: 1 },
+      panels: [],
+    })
+    for (const [panel, at] of placed) panels.push({ id: panels.length + 1, ...dressed(panel), gridPos: at })
+    y = Math.max(...placed.map(([, { y: top, h }]) => top + h))
+  }
+  return {
+    uid: 'gracewatch',
+    title: 'Gracewatch: how pods end',
+    description: 'Terminations, the time that they take, gates, cleanup, and whether Gracewatch itself is well.',
+    tags: ['gracewatch', 'kubernetes'],
+    editable: true,
+    graphTooltip: 1,
+    refresh: '1m',
+    schemaVersion: 39,
+    time: { from: 'now-6h', to: 'now' },
+    timezone: '',
+    templating: {
+      list: [
+        {
+          name: 'datasource',
+          label: 'Prometheus',
+          type: 'datasource',
+          query: 'prometheus',
+          current: {},
+          hide: 0,
+          refresh: 1,
+          regex: '',
+        },
+        variable('namespace', series('gracewatch_pod_terminations_total')),
+        variable('workload', series('gracewatch_pod_terminations_total', { namespace: { like: '$namespace' } })),
+      ],
+    },
+    annotations: { list: [] },
+    links: [],
+    panels,
+  }
+}
+
+/** All: also series without the label, as pods without an owner have no workload. */
+function variable(label: string, of: string): object {
+  const query = `label_values(${of}, ${label})`
+  return {
+    name: label,
+    type: 'query',
+    datasource: DATASOURCE,
+    definition: query,
+    query: { query, refId: `variable-${label}` },
+    ...{ includeAll: true, allValue: '.*', multi: true, refresh: 2, sort: 1, hide: 0 },
+    current: { selected: true, text: ['All'], value: ['$__all'] },
+  }
+}
+
+/** From left to right, and on below where the width is used up. */
+function place({ panels }: Row, top: number): [Panel, Place][] {
+  let [x, y] = [0, top]
+  return panels.map((panel) => {
+    if (x + panel.width > COLUMNS) [x, y] = [0, y + HEIGHT]
+    const at = { x, y, w: panel.width, h: HEIGHT }
+    x += panel.width
+    return [panel, at]
+  })
+}
+
+function dressed(panel: Panel): object {
+  const { title, help, type, unit, queries, warnFrom, signed } = panel
+  const instant = type === 'stat' || type === 'ranking'
+  return {
+    type: { timeseries: 'timeseries', bars: 'timeseries', stat: 'stat', ranking: 'bargauge', heatmap: 'heatmap' }[type],
+    title,
+    description: help,
+    datasource: DATASOURCE,
+    targets: queries.map(({ expr, legend }, index) => ({
+      refId: String.fromCharCode('A'.charCodeAt(0) + index),
+      datasource: DATASOURCE,
+      editorMode: 'code',
+      expr,
+      legendFormat: legend,
+      ...(instant ? { instant: true, range: false } : { instant: false, range: true }),
+      ...(type === 'heatmap' && { format: 'heatmap' }),
+    })),
+    fieldConfig: {
+      defaults: {
+        unit,
+        ...(signed !== true && { min: 0 }),
+        ...(unit === 'short' && { decimals: 0 }),
+        color: { mode: instant ? 'thresholds' : 'palette-classic' },
+        thresholds: {
+          mode: 'absolute',
+          steps: [{ color: GOOD, value: null }, ...(warnFrom === undefined ? [] : [{ color: WARNING, value: warnFrom }])],
+        },
+        custom: customOf(type),
+      },
+      overrides: [],
+    },
+    options: optionsOf(panel),
+  }
+}
+
+function customOf(type: Panel['type']): object {
+  if (type === 'bars') return { drawStyle: 'bars', fillOpacity: 70, lineWidth: 0, stacking: { mode: 'normal', group: 'A' } }
+  if (type === 'timeseries') return { drawStyle: 'line', lineWidth: 1, fillOpacity: 10, showPoints: 'auto' }
+  return {}
+}
+
+function optionsOf({ type, unit }: Panel): object {
+  const reduced = { calcs: ['lastNotNull'], fields: '', values: false }
+  if (type === 'stat') return { reduceOptions: reduced, colorMode: 'value', graphMode: 'none', textMode: 'auto' }
+  if (type === 'ranking') return { reduceOptions: reduced, orientation: 'horizontal', displayMode: 'basic', showUnfilled: true }
+  if (type === 'heatmap')
+    return {
+      calculate: false,
+      cellGap: 1,
+      color: { mode: 'scheme', scheme: 'Oranges', steps: 64 },
+      tooltip: { mode: 'single', yHistogram: true },
+      yAxis: { unit, axisPlacement: 'left' },
+    }
+  return { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi', sort: 'desc' } }
+}
+
+export const dashboardJson = (): string => `${JSON.stringify(dashboard(), null, 2)}\n`
