@@ -25,11 +25,19 @@ export async function prometheusBinary(name: 'promtool' | 'prometheus'): Promise
 }
 
 /** What `promtool` says of a file in which files of its cluster may be named; empty where all is well. */
-export async function checkConfig(path: string): Promise<string> {
-  const checked = promisify(execFile)(await prometheusBinary('promtool'), ['check', 'config', '--syntax-only', path])
-  return checked.then(
+export const checkConfig = (path: string): Promise<string> => said('check', 'config', '--syntax-only', path)
+
+/** What it says of a file of rules, every lint of it; empty where all is well. */
+export const checkRules = (path: string): Promise<string> => said('check', 'rules', '--lint=all', '--lint-fatal', path)
+
+/** What a file of tests of rules finds that is not as it says; empty where all is. */
+export const testRules = (path: string): Promise<string> => said('test', 'rules', path)
+
+async function said(...args: string[]): Promise<string> {
+  return promisify(execFile)(await prometheusBinary('promtool'), args).then(
     () => '',
-    (error: { stdout?: string; stderr?: string }) => `${error.stdout ?? ''}${error.stderr ?? ''}`,
+    (error: { stdout?: string; stderr?: string; message: string }) =>
+      `${error.stdout ?? ''}${error.stderr ?? ''}` || error.message,
   )
 }
 
