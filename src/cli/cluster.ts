@@ -37,6 +37,8 @@ export interface ClusterAccess {
   readonly namespace: string
   /** The present on the API server's clock, as near as a laptop can know it. */
   now(): Micros
+  /** The API server's clock less this machine's, in microseconds; 0 where they may be the same. */
+  skew(): Micros
 }
 
 /** Where records are. */
@@ -69,6 +71,7 @@ export async function withCluster<T>(flags: ClusterFlags, use: (access: ClusterA
       records: createRecordClient({ http: connection.http }),
       namespace,
       now: () => Date.now() * 1000 + skew,
+      skew: () => skew,
     })
   } catch (error) {
     if (error instanceof KubeError) throw new CommandError(`${error.message}${adviceFor(error, connection.describe())}`)

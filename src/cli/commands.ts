@@ -29,6 +29,10 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ],
   ['show', { usage: 'POD', summary: 'how one pod ended, as a picture', load: async () => (await import('./show.ts')).command }],
   ['watch', { usage: '', summary: 'terminations as they happen', load: async () => (await import('./watch.ts')).command }],
+  [
+    'open',
+    { usage: '', summary: 'the same as a page in your browser, live', load: async () => (await import('./open.ts')).command },
+  ],
   ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
   [
     'cleanup',
@@ -36,6 +40,14 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
       usage: 'plan',
       summary: 'which finished pods would be deleted, and why; it deletes none',
       load: async () => (await import('./cleanup.ts')).command,
+    },
+  ],
+  [
+    'doctor',
+    {
+      usage: '',
+      summary: 'what is installed, what you may do, what would be missed',
+      load: async () => (await import('./doctor.ts')).command,
     },
   ],
   [

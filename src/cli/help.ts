@@ -15,11 +15,15 @@ export interface CommandHelp {
 
 export const asksForHelp = (argv: readonly string[]) => argv.includes('--help') || argv.includes('-h')
 
-/** A command that answers --help, reads its flags and runs. */
-export function define<F extends Flags>(help: CommandHelp, flags: F, run: (given: Parsed<F>) => void | Promise<void>): Command {
+/** A command that answers --help, reads its flags and runs. What it returns is the exit code; nothing: 0. */
+export function define<F extends Flags>(
+  help: CommandHelp,
+  flags: F,
+  run: (given: Parsed<F>) => number | undefined | Promise<number> | void | Promise<void>,
+): Command {
   return async (argv) => {
-    if (asksForHelp(argv)) process.stdout.write(commandHelp(help, flags))
-    else await run(parse(argv, flags, help.name))
+    if (!asksForHelp(argv)) return (await run(parse(argv, flags, help.name))) ?? 0
+    process.stdout.write(commandHelp(help, flags))
     return 0
   }
 }

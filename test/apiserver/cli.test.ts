@@ -49,6 +49,16 @@ function gracewatch(...args: string[]): Promise<Result> {
 
 const withKubeconfig = (...args: string[]) => gracewatch(...args, '--kubeconfig', cluster.kubeconfigPath)
 
+/** Of a service account that has no right. */
+async function weakKubeconfig(): Promise<string> {
+  const token = (await cluster.kubectl(['create', 'token', 'default', '-n', empty])).trim()
+  const config = parse(readFileSync(cluster.kubeconfigPath, 'utf8')) as { users: { user: object }[] } // the harness's own file
+  for (const entry of config.users) entry.user = { token }
+  const file = join(folder, 'weak.json')
+  writeFileSync(file, JSON.stringify(config))
+  return file
+}
+
 const stored = (namespace: string, name: string, record: PodTermination) => ({
   apiVersion: API_VERSION,
   kind: 'PodTermination',
@@ -259,13 +269,28 @@ describe('summary', () => {
   })
 })
 
+describe('doctor', () => {
+  it('tells what is not there and what one may not, and ends with 1 where nothing is recorded', async () => {
+    const { code, stdout, stderr } = await withKubeconfig('doctor', '-n', shop)
+    // Another test may have put a controller there.
+    expect({ codes: [0, 1].includes(code ?? -1), stderr }).toEqual({ codes: true, stderr: '' })
+    expect(stdout).toMatch(/^ok +API server +Kubernetes v1\./)
+    expect(stdout).toMatch(/^(?:ok|note) +custom resources +podterminations/m)
+    expect(stdout).toMatch(new RegExp(`^ok +your rights +in ${shop}: list, show, summary; watch; trace; trace --delete`, 'm'))
+  })
+
+  it('tells of weak credentials what they are too weak for', async () => {
+    const file = await weakKubeconfig()
+    const { stdout } = await gracewatch('doctor', '-n', shop, '--kubeconfig', file)
+    expect(stdout).toMatch(/^unknown +controller +not to be seen: /m)
+    expect(stdout).toMatch(new RegExp(`^warning +your rights +in ${shop}: trace may not list pods, watch pods`, 'm'))
+    expect(stdout).toMatch(/^- Trace cannot follow pods\./m)
+  })
+})
+
 describe('what goes wrong is one line that says what to do', () => {
   it('credentials without the right', async () => {
-    const token = (await cluster.kubectl(['create', 'token', 'default', '-n', empty])).trim()
-    const config = parse(readFileSync(cluster.kubeconfigPath, 'utf8')) as { users: { user: object }[] } // the harness's own file
-    for (const entry of config.users) entry.user = { token }
-    const file = join(folder, 'weak.json')
-    writeFileSync(file, JSON.stringify(config))
+    const file = await weakKubeconfig()
     const { code, stderr } = await gracewatch('list', '-n', shop, '--kubeconfig', file)
     expect(code).toBe(1)
     expect(stderr).toMatch(
