@@ -1,22 +1,28 @@
-/** promtool, built from its Go module once a machine. The service discoveries of clouds, which are most of it, are left out. */
+/** Programs of the Prometheus project, built from their Go modules once a machine. Of service discoveries, which are most of it, there is only that of Kubernetes. */
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-export const PROMETHEUS = '0.316.0'
-const MODULE = 'github.com/prometheus/prometheus'
+const PROMETHEUS = '0.316.0'
+/** Those after it are no Go module to install: their page has to be built first. */
+const ALERTMANAGER = '0.30.0'
+const PACKAGES = {
+  promtool: `github.com/prometheus/prometheus/cmd/promtool@v${PROMETHEUS}`,
+  prometheus: `github.com/prometheus/prometheus/cmd/prometheus@v${PROMETHEUS}`,
+  alertmanager: `github.com/prometheus/alertmanager/cmd/alertmanager@v${ALERTMANAGER}`,
+} as const
 const FOLDER = join(homedir(), '.cache', 'gracewatch', 'prometheus', PROMETHEUS)
 const TAGS = 'remove_all_sd,enable_kubernetes_sd'
 const BUILD_MS = 900_000
 
-/** Path of a program of this version of Prometheus; builds it where it is not there, which takes some minutes. */
-export async function prometheusBinary(name: 'promtool' | 'prometheus'): Promise<string> {
+/** Path of a program; builds it where it is not there, which takes some minutes. */
+export async function prometheusBinary(name: keyof typeof PACKAGES): Promise<string> {
   const path = join(FOLDER, name)
   if (existsSync(path)) return path
   mkdirSync(FOLDER, { recursive: true })
-  await promisify(execFile)('go', ['install', '-tags', TAGS, `${MODULE}/cmd/${name}@v${PROMETHEUS}`], {
+  await promisify(execFile)('go', ['install', '-tags', TAGS, PACKAGES[name]], {
     env: { ...process.env, GOBIN: FOLDER },
     timeout: BUILD_MS,
     maxBuffer: 64 * 1024 * 1024,

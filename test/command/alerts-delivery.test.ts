@@ -1,0 +1,100 @@
+/**
+ * An alert on its whole way: a forced kill is counted behind the metrics port, a real Prometheus scrapes it and evaluates the rules, a real
+ * Alertmanager notifies a webhook, and the alert resolves when no other kill follows. The times of the rules are shortened.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { RUNBOOKS } from '../../src/alerts/files.ts'
+import type { PodTermination } from '../../src/api/pod-termination.ts'
+import { MetricRegistry } from '../../src/metrics/registry.ts'
+import { TerminationMetrics } from '../../src/metrics/terminations.ts'
+import { type MetricsServer, startMetricsServer } from '../../src/web/metrics.ts'
+import { ownCertificate } from '../../src/web/metrics-certificate.ts'
+import { Alerting, quickRules } from '../prometheus/alerting.ts'
+import { prometheusBinary } from '../prometheus/promtool.ts'
+import { Prometheus } from '../prometheus/server.ts'
+import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'gracewatch-delivery-'))
+const log = { debug() {}, info() {}, warn() {}, error() {} }
+const registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set() })
+const terminations = new TerminationMetrics({ registry, maxWorkloads: 10, source: NOTHING_WATCHED })
+let server: MetricsServer
+let alerting: Alerting
+let prometheus: Prometheus
+
+const ended = (workload: string, outcome: 'ForcedKill' | 'Graceful'): PodTermination => ({
+  pod: { namespace: 'shop', name: `${workload}-1`, uid: workload, workload: { kind: 'Deployment', name: workload } },
+  ...{ state: 'Complete', outcome, cause: { type: 'Deleted' }, tookMilliseconds: 17_000 },
+  containers: [{ name: 'app', role: 'Main', outcome }],
+  findings:
+    outcome === 'ForcedKill' ? [{ type: 'PreStopOverran', severity: 'Warning', container: 'app', message: 'it overran' }] : [],
+})
+
+beforeAll(async () => {
+  for (const name of ['prometheus', 'alertmanager'] as const) await prometheusBinary(name)
+  registry.set('gracewatch_leader', {}, 1)
+  server = await startMetricsServer({
+    address: { host: '127.0.0.1', port: 0 },
+    certificate: ownCertificate(['localhost']),
+    access: { check: async () => 'Allowed' },
+    exposition: registry,
+    log,
+  })
+  alerting = await Alerting.start()
+  writeFileSync(join(folder, 'rules.yaml'), stringify(quickRules()))
+  prometheus = await Prometheus.start({
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    rule_files: [join(folder, 'rules.yaml')],
+    alerting: alerting.config,
+    scrape_configs: [
+      {
+        ...{ job_name: 'gracewatch', scheme: 'https', honor_labels: true },
+        tls_config: { insecure_skip_verify: true },
+        static_configs: [{ targets: [`127.0.0.1:${server.port}`] }],
+      },
+    ],
+  })
+}, 1_800_000)
+afterAll(async () => {
+  await prometheus?.stop()
+  await alerting?.stop()
+  await server?.close()
+  rmSync(folder, { recursive: true })
+})
+
+describe('an alert', () => {
+  it('arrives at the webhook, names the workload, and resolves', async () => {
+    await expect
+      .poll(async () => (await prometheus.query('sum_over_time(up[1m])'))[0]?.value ?? 0, { timeout: 15_000 })
+      .toBeGreaterThan(0)
+    terminations.onVerdict(ended('web', 'ForcedKill'), true)
+    terminations.onVerdict(ended('api', 'Graceful'), true)
+
+    await expect.poll(() => alerting.of('PodsForceKilled').map(({ status }) => status), { timeout: 25_000 }).toEqual(['firing'])
+    const [alert] = alerting.of('PodsForceKilled')
+    expect(alert?.labels).toMatchObject({ namespace: 'shop', workload_kind: 'Deployment', workload: 'web', severity: 'warning' })
+    expect(alert?.annotations.runbook_url).toBe(`${RUNBOOKS}/PodsForceKilled.md`)
+    expect(alert?.annotations.description).toMatch(/^Deployment shop\/web: about 1 killed by force/)
+    expect(alert?.annotations.description).toContain('-n shop --field-selector=pod.workload.name=web,outcome=ForcedKill')
+    // Why, in the same group: by the finding.
+    await expect
+      .poll(() => alerting.of('PreStopHookOverran').map(({ labels }) => labels.workload), { timeout: 15_000 })
+      .toEqual(['web'])
+
+    await expect
+      .poll(
+        () =>
+          alerting
+            .of('PodsForceKilled')
+            .map(({ status }) => status)
+            .at(-1),
+        { timeout: 60_000, interval: 500 },
+      )
+      .toBe('resolved')
+    expect(alerting.notified.filter(({ labels }) => labels.workload !== 'web')).toEqual([])
+  }, 120_000)
+})
