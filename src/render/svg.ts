@@ -20,6 +20,8 @@ export interface SvgOptions {
   now?: Micros
   /** A picture of its own, with its style, the pod's name, the verdict and the findings; without it, a part of a page that has these. */
   alone?: boolean
+  /** Of the times of day, as Europe/Berlin; UTC unless told. */
+  timeZone?: string
   /** Before every id in it, where a page has several. */
   id?: string
 }
@@ -39,12 +41,12 @@ const APART = 13
 const LEAST_BAND = 4
 
 export function drawSvg(record: PodTermination, options: SvgOptions = {}): string {
-  const { now, alone = true, id = 'gw' } = options
+  const { now, alone = true, id = 'gw', timeZone } = options
   const timeline = timelineOf(record, now)
   const parts: Markup[] = []
   let y = 0
   if (alone) {
-    const { markup, height } = heading(record, now)
+    const { markup, height } = heading(record, now, timeZone)
     parts.push(markup)
     y = height
   }
@@ -73,7 +75,7 @@ export function drawSvg(record: PodTermination, options: SvgOptions = {}): strin
       'aria-describedby': `${id}-desc`,
     },
     element('title', { id: `${id}-title` }, `How ${name} ended: ${verdict(record).text.toLowerCase()}`),
-    element('desc', { id: `${id}-desc` }, story(record, now)),
+    element('desc', { id: `${id}-desc` }, story(record, now, timeZone)),
     alone ? element('style', {}, new Markup(SVG_STYLE)) : undefined,
     alone ? element('rect', { class: 'paper', width: WIDTH, height }) : undefined,
     ...parts,
@@ -92,14 +94,14 @@ const line = (x1: number, y1: number, x2: number, y2: number, classes: string) =
   element('line', { x1, y1, x2, y2, class: classes })
 const columns = Math.floor((WIDTH - 2 * MARGIN) / CHARACTER)
 
-function heading(record: PodTermination, now: Micros | undefined): Block {
+function heading(record: PodTermination, now: Micros | undefined, timeZone: string | undefined): Block {
   const end = verdict(record)
   const { namespace, name, node, workload } = record.pod
   const id = shorten(clean(`${namespace}/${name}`), columns - displayWidth(end.text) - 4)
   const owner = [workload && `${workload.kind} ${workload.name}`, node].filter((part) => part !== undefined).join('   ')
   const below: [string, string][] = [
     ...(owner === '' ? [] : [[shorten(clean(owner), columns), 'quiet'] as [string, string]]),
-    ...wrap(story(record, now), columns).map((words): [string, string] => [words, 'plain']),
+    ...wrap(story(record, now, timeZone), columns).map((words): [string, string] => [words, 'plain']),
   ]
   const rows = [
     text(MARGIN, 26, id, 'plain strong'),
