@@ -1,0 +1,280 @@
+/**
+ * Alerts and dashboard on a real node: the chart with every part switched on, scraped by a real Prometheus as docs/metrics.md has it. A pod
+ * is force-killed, and the alert goes through a real Alertmanager to a webhook; it names the workload and resolves. A controller that starts
+ * anew alerts nobody. Each panel of the dashboard shows something. The times of the rules are shortened; promtool has the real ones.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
+import { ROWS } from '../../../src/dashboard/panels.ts'
+import { CHART, helm } from '../../chart/helm.ts'
+import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
+import { install } from '../../cluster/install.ts'
+import { Alerting, quickRules } from '../../prometheus/alerting.ts'
+import { Prometheus } from '../../prometheus/server.ts'
+
+const MINUTES = 60_000
+/** As for the scenarios: what runs is somebody else's, and stays. */
+const EXTERNAL = process.env.GRACEWATCH_E2E_CONTROLLER === 'external'
+const SYSTEM = 'gracewatch-system'
+const SHOP = 'alerts-shop'
+const PAGE = resolve(import.meta.dirname, '../../../docs/metrics.md')
+const folder = mkdtempSync(join(tmpdir(), 'gracewatch-alerts-'))
+
+let cluster: Cluster
+let alerting: Alerting
+let prometheus: Prometheus
+let busybox: string
+
+const kubectl = (...args: string[]) => cluster.kubectl(args)
+const create = (object: object) => cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) })
+
+async function chart(command: 'install' | 'uninstall', ...args: string[]): Promise<void> {
+  const { code, stderr } = await helm('4', [command, 'gracewatch', ...args, '-n', SYSTEM, '--wait', '--timeout=4m'], {
+    env: { KUBECONFIG: cluster.kubeconfigPath },
+  })
+  if (code !== 0) throw new Error(stderr)
+}
+
+interface Workload {
+  readonly name: string
+  readonly script: string
+  readonly graceSeconds: number
+  readonly spec?: object
+  readonly container?: object
+}
+
+async function deploy({ name, script, graceSeconds, spec = {}, container = {} }: Workload): Promise<void> {
+  const labels = { app: name }
+  const containers = [{ name: 'app', image: busybox, command: ['sh', '-c', script], ...container }]
+  const template = { metadata: { labels }, spec: { terminationGracePeriodSeconds: graceSeconds, containers, ...spec } }
+  await create({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: SHOP },
+    spec: { replicas: 1, selector: { matchLabels: labels }, template },
+  })
+  await create({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: SHOP },
+    spec: { selector: labels, ports: [{ port: 80 }] },
+  })
+}
+
+/** Deletes its pod once it runs, and returns when it is gone. */
+async function end(app: string): Promise<void> {
+  await kubectl('wait', 'pods', '-l', `app=${app}`, '-n', SHOP, '--for=condition=ContainersReady', '--timeout=120s')
+  const names = (await kubectl('get', 'pods', '-l', `app=${app}`, '-n', SHOP, '-o', 'jsonpath={.items[*].metadata.name}')).trim()
+  await kubectl('delete', 'pods', ...names.split(' '), '-n', SHOP, '--timeout=120s')
+}
+
+/** As the page says it, from outside of the cluster and more often. */
+function scrapeConfig(token: string): object {
+  const [, block = ''] = /```yaml\n(scrape_configs:[^`]*)```/.exec(readFileSync(PAGE, 'utf8')) ?? []
+  const [job] = parse(block).scrape_configs
+  const discovery = job.kubernetes_sd_configs.map((one: object) => ({ ...one, kubeconfig_file: cluster.kubeconfigPath }))
+  return { ...job, authorization: { credentials: token }, kubernetes_sd_configs: discovery }
+}
+
+beforeAll(async () => {
+  if (EXTERNAL) return
+  const progress = terminalProgress(process.stderr)
+  cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (alerts)' })
+  const { image } = await install(cluster, progress)
+  await kubectl('delete', '-k', join(CHART, '../manifests'), '--ignore-not-found', '--timeout=180s')
+  await kubectl('delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=180s')
+  busybox = (await cluster.images()).find((reference) => reference.includes('/busybox:')) ?? ''
+  const separator = image.lastIndexOf(':')
+  const values = {
+    image: { repository: image.slice(0, separator), tag: image.slice(separator + 1) },
+    crds: { keep: false },
+    ...{ agent: { enabled: true }, gates: { enabled: true }, cleanup: { enabled: true }, dashboard: { enabled: true } },
+    metrics: { readers: [{ name: 'prometheus', namespace: SHOP }] },
+  }
+  const file = join(folder, 'values.yaml')
+  writeFileSync(file, stringify(values))
+  await kubectl('create', 'namespace', SHOP)
+  await kubectl('create', 'serviceaccount', 'prometheus', '-n', SHOP)
+  await chart('install', CHART, '--create-namespace', `--values=${file}`)
+  await kubectl('rollout', 'status', 'daemonset/gracewatch-agent', '-n', 'gracewatch-agent-system', '--timeout=180s')
+  const token = (await kubectl('create', 'token', 'prometheus', '-n', SHOP, '--duration=2h')).trim()
+
+  alerting = await Alerting.start()
+  writeFileSync(join(folder, 'rules.yaml'), stringify(quickRules()))
+  prometheus = await Prometheus.start({
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    rule_files: [join(folder, 'rules.yaml')],
+    alerting: alerting.config,
+    scrape_configs: [scrapeConfig(token)],
+  })
+}, 20 * MINUTES)
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true })
+  if (EXTERNAL) return
+  await prometheus?.stop()
+  await alerting?.stop()
+  await cluster?.tryKubectl(['delete', 'namespace', SHOP, '--wait=false'])
+  await chart('uninstall').catch((error: Error) => console.error(error.message))
+  await cluster?.close()
+}, 10 * MINUTES)
+
+const statuses = (alert: string, workload: string) =>
+  alerting.of(alert).flatMap(({ status, labels }) => (labels.workload === workload ? [status] : []))
+
+describe.skipIf(EXTERNAL)('the alerts', () => {
+  it('have both replicas and the agent scraped, as the page says', async () => {
+    await expect.poll(() => prometheus.query('up == 1'), { timeout: MINUTES }).toHaveLength(3)
+    expect(await prometheus.query('gracewatch_agent_tracing == 1')).toHaveLength(1)
+    expect((await prometheus.query('gracewatch_agent_tracing'))[0]?.metric.node).toBe(cluster.nodeName)
+    await expect.poll(() => prometheus.query('gracewatch_leader == 1'), { timeout: MINUTES }).toHaveLength(1)
+  })
+
+  it(
+    'tell of the first forced kill of a workload and of its reason, and resolve',
+    async () => {
+      // Process 1 has no handler: the signal is dropped, and SIGKILL comes after the grace period.
+      await deploy({ name: 'web', script: 'exec sleep 1000000', graceSeconds: 3 })
+      await end('web')
+
+      await expect.poll(() => statuses('PodsForceKilled', 'web'), { timeout: MINUTES }).toEqual(['firing'])
+      const [alert] = alerting.of('PodsForceKilled')
+      expect(alert?.labels).toMatchObject({ namespace: SHOP, workload_kind: 'Deployment', workload: 'web', severity: 'warning' })
+      expect(alert?.annotations.description).toMatch(new RegExp(`^Deployment ${SHOP}/web: about 1 killed by force`))
+      // The command of the description finds the record.
+      const [, command = ''] = /kubectl (get podterminations .*)$/.exec(alert?.annotations.description ?? '') ?? []
+      expect(await kubectl(...command.split(' '))).toMatch(/^web-\S+ .*ForcedKill/m)
+      await expect.poll(() => statuses('StopSignalIgnored', 'web'), { timeout: MINUTES }).toContain('firing')
+      expect(alerting.of('StopSignalIgnored')[0]?.labels.finding).toBe('StopSignalIgnored')
+
+      await expect.poll(() => statuses('PodsForceKilled', 'web').at(-1), { timeout: 2 * MINUTES }).toBe('resolved')
+    },
+    6 * MINUTES,
+  )
+
+  it(
+    'are silent while the controller starts anew, and after it',
+    async () => {
+      const before = alerting.of('PodsForceKilled').length
+      await kubectl('rollout', 'restart', 'deployment/gracewatch-controller', '-n', SYSTEM)
+      await kubectl('rollout', 'status', 'deployment/gracewatch-controller', '-n', SYSTEM, '--timeout=180s')
+      await expect.poll(() => prometheus.query('gracewatch_leader == 1'), { timeout: MINUTES }).toHaveLength(1)
+      // Longer than any window.
+      await sleep(45_000)
+      expect(alerting.of('PodsForceKilled')).toHaveLength(before)
+      expect(alerting.of('RecorderBlind')).toEqual([])
+    },
+    6 * MINUTES,
+  )
+
+  it(
+    'tell of a gate that holds a pod, once it is let in no more',
+    async () => {
+      const condition = 'example.com/approved'
+      await create({
+        apiVersion: 'gracewatch.dev/v1alpha1',
+        kind: 'PodReadinessGate',
+        metadata: { name: 'approved', namespace: SHOP },
+        spec: {
+          selector: { matchLabels: { app: 'gated' } },
+          conditionType: condition,
+          checks: [{ annotation: { key: 'example.com/approved', value: 'yes' } }],
+        },
+      })
+      const readinessGates = [{ conditionType: condition }]
+      await deploy({
+        name: 'gated',
+        script: 'trap "exit 0" TERM; while :; do sleep 0.1; done',
+        graceSeconds: 10,
+        spec: { readinessGates },
+      })
+      const held = () => prometheus.query('max by (namespace, gate) (gracewatch_gate_longest_hold_seconds) > 5')
+      await expect.poll(held, { timeout: MINUTES }).toMatchObject([{ metric: { namespace: SHOP, gate: 'approved' } }])
+    },
+    3 * MINUTES,
+  )
+})
+
+/** They show what goes wrong, and here nothing of it does; or what has a place of its own where the kernel tells it. */
+const EMPTY = [
+  'Endpoint lag by workload',
+  'Stuck pods',
+  'From the stop signal to the exit, as the API tells it',
+  'Holds that ended',
+  'Rollouts that the brake holds',
+  'Failed',
+  'PodCleanups with a problem',
+  'Relists, gaps and failures of the watches',
+  'Evidence dropped',
+  'Lost by agents',
+]
+
+describe.skipIf(EXTERNAL)('the dashboard', () => {
+  it(
+    'shows something in each panel, but for those of what does not happen here',
+    async () => {
+      const preStop = { exec: { command: ['sleep', '1'] } }
+      await deploy({
+        name: 'slow',
+        script: 'trap "sleep 1; exit 0" TERM; while :; do sleep 0.1; done',
+        graceSeconds: 20,
+        container: { lifecycle: { preStop } },
+      })
+      await end('slow')
+      const pod = (name: string, annotations: object) =>
+        create({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name, namespace: SHOP, labels: { app: 'finished' }, annotations },
+          spec: { restartPolicy: 'Never', containers: [{ name: 'app', image: busybox, command: ['false'] }] },
+        })
+      await pod('finished', {})
+      await pod('kept', { 'gracewatch.dev/keep': '' })
+      await create({
+        apiVersion: 'gracewatch.dev/v1alpha1',
+        kind: 'PodCleanup',
+        metadata: { name: 'finished', namespace: SHOP },
+        spec: { selector: { matchLabels: { app: 'finished' } }, olderThan: '1s', minAge: '0s', barePods: true },
+      })
+      await end('web')
+
+      const queries = ROWS.flatMap(({ panels }) => panels)
+      const empty = async (): Promise<string[]> => {
+        const found: string[] = []
+        for (const { title, queries: asked } of queries) {
+          const answers = await Promise.all(
+            asked.map(({ expr }) =>
+              prometheus.query(
+                expr
+                  .replaceAll('$__rate_interval', '5m')
+                  .replaceAll('$__range', '30m')
+                  .replaceAll(/\$(namespace|workload)/g, '.*'),
+              ),
+            ),
+          )
+          if (answers.every((samples) => samples.length === 0)) found.push(title)
+        }
+        return found.filter((title) => !EMPTY.includes(title))
+      }
+      await expect.poll(empty, { timeout: 2 * MINUTES, interval: 2000 }).toEqual([])
+    },
+    6 * MINUTES,
+  )
+
+  it('lies in the cluster, as the sidecar of Grafana reads it', async () => {
+    const found = await kubectl(
+      'get',
+      'configmaps',
+      '-A',
+      '-l',
+      'grafana_dashboard=1',
+      '-o',
+      'jsonpath={.items[*].data.gracewatch\\.json}',
+    )
+    expect(JSON.parse(found)).toMatchObject({ uid: 'gracewatch' })
+  })
+})
