@@ -172,7 +172,7 @@ describe.skipIf(EXTERNAL)('the alerts', () => {
   )
 
   it(
-    'tell of a gate that holds a pod, once it is let in no more',
+    'have it told how long a gate holds a pod',
     async () => {
       const condition = 'example.com/approved'
       await create({
