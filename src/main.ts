@@ -90,6 +90,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   })
 
   const metricsServer = config.metricsAddress === undefined ? undefined : await metrics?.serve(config.metricsAddress)
+  const page =
+    config.pagePort === undefined
+      ? undefined
+      : await (await import('./page/controller-page.ts')).servePage({ http: connection.http, clock, log, port: config.pagePort })
 
   log.info({ cluster: connection.describe(), replica: config.podName }, 'starting')
   const start = async () => {
@@ -98,7 +102,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (recorder.pods.synced) log.info({ pods: recorder.pods.size }, 'caches complete')
   }
   const code = await untilStopped({ start, stop: () => operator.stop() }, log, STOP_WITHIN_MS)
-  await Promise.all([health.close(), metricsServer?.close()])
+  await Promise.all([health.close(), metricsServer?.close(), page?.close()])
   await connection.http.close()
   return code
 }

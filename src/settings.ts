@@ -308,6 +308,15 @@ export const SETTINGS = {
     help: 'Workloads that have series of their own, at most; those over it are counted together. Each has 21 series, some 60 more once pods of it have ended, and takes up to 40 KB of memory.',
     kind: integer(1, 20_000),
   }),
+  pagePort: setting({
+    group: 'Page',
+    flag: 'page-port',
+    value: 'PORT',
+    fallback: '',
+    fallbackText: 'no page',
+    help: "Port of 127.0.0.1 in the controller's pod where the page of all namespaces is served, to whoever may port-forward to it.",
+    kind: optionalInteger(1, 65_535),
+  }),
   namespace: setting({
     group: 'Process',
     flag: 'namespace',

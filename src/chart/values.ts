@@ -138,6 +138,7 @@ const OWN = new Set([
   'metrics-address',
   'metrics-tls-cert-file',
   'metrics-tls-key-file',
+  'page-port',
 ])
 const AGENT_OWN = new Set(['kubeconfig', 'context', 'node-name', 'tracing', 'records-namespace', 'health-address'])
 /** Flags of the agent that are the controller's too: it gets the same values. */
@@ -285,6 +286,13 @@ export const VALUES: Schema = section('', {
     enabled: flag(false, 'A ConfigMap with the dashboard.'),
     labels: { ...labels('Labels of its own, by which the sidecar finds it.'), default: { grafana_dashboard: '1' } },
     annotations: texts({}, 'Annotations of its own, as `{grafana_folder: Kubernetes}`.'),
+  }),
+  page: section('The page that the controller serves: docs/page.md.', {
+    enabled: flag(
+      false,
+      'Serve it on the loopback of its pods. Whoever may port-forward to them sees the records of all namespaces.',
+    ),
+    port: count(8085, 1024, 65_535, 'The port of 127.0.0.1.'),
   }),
   settings: section(
     'Settings of the controller: docs/settings.md. The agent gets namespaces, excludeNamespaces and recordCompletions as well.',

@@ -138,6 +138,7 @@ const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
     [],
   ],
   ['gates.injection=Enabled', [], []],
+  ['page.enabled=true', [], []],
   ['cleanup.enabled=true', [...CLEANUP, ...CLEANUP_READERS], []],
   ['cleanup.enabled=true,readerRoles.enabled=false', CLEANUP, READERS],
   ['agent.enabled=true', [...AGENT, ...AGENT_FLOW, ...AGENT_NAMESPACE], []],
@@ -617,6 +618,20 @@ describe('settings', () => {
     const off = { ...values, gates: { ...values.gates, enabled: false }, cleanup: { ...values.cleanup, enabled: false } }
     const env = Object.keys(given(podOf(await render([], '4', off), DEPLOYMENT).containers[0]))
     expect(env.filter((name) => /_(GATE|CLEANUP)/.test(name))).toEqual([])
+  })
+
+  it('of the page are given where it is switched on: the port, and nothing that a Service could reach', async () => {
+    const plain = podOf(await render(), DEPLOYMENT)
+    const [container, ...others] = podOf(await render([], '4', { page: { enabled: true, port: 9000 } }), DEPLOYMENT).containers
+    const { GRACEWATCH_PAGE_PORT: port, ...env } = given(container)
+    expect(port).toBe('9000')
+    expect([{ ...container, env: [] }, ...others]).toEqual(plain.containers.map((one) => ({ ...one, env: [] })))
+    expect(env).toEqual(given(plain.containers[0]))
+    const config = understood(
+      parseConfig([], { GRACEWATCH_PAGE_PORT: port, KUBERNETES_SERVICE_HOST: '10.96.0.1' }, () => undefined),
+    )
+    expect(config.pagePort).toBe(9000)
+    expect(understood(parseConfig([], { KUBERNETES_SERVICE_HOST: '10.96.0.1' }, () => undefined)).pagePort).toBeUndefined()
   })
 
   it('follow the namespaces: of the release, and of the agents', async () => {

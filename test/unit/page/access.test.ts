@@ -161,6 +161,13 @@ describe('on a socket', () => {
     expect(await get(page.port, {})).toBe(403)
   })
 
+  it('listens to one address of this machine, and to no other', async () => {
+    const { port } = await serve()
+    await expect(fetch(`http://127.0.0.2:${port}/`)).rejects.toThrow('fetch failed')
+    await expect(fetch(`http://[::1]:${port}/`)).rejects.toThrow('fetch failed')
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(403)
+  })
+
   it('says so where the port is taken', async () => {
     const { port } = await serve()
     await expect(serve(port)).rejects.toThrow(`127.0.0.1:${port} is in use`)

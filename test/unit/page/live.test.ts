@@ -1,7 +1,9 @@
 /** The live part, over sockets from end to end: a watch of an API server on one side, an event stream on the other. */
+import { get } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import { Book } from '../../../src/page/book.ts'
+import { servePage } from '../../../src/page/controller-page.ts'
 import { rolloutOf } from '../../../src/page/neighbours.ts'
 import { decodeRow, type TerminationRow } from '../../../src/page/row.ts'
 import { startPage } from '../../../src/page/server.ts'
@@ -191,6 +193,33 @@ it('shows one namespace only, where it is to', async () => {
   expect(server.requests).toHaveLength(asked)
   expect(server.requests.map(({ path }) => path)).toEqual(
     server.requests.map(() => '/apis/gracewatch.dev/v1alpha1/namespaces/shop/podterminations'),
+  )
+})
+
+it('is served by the controller without a key, of all namespaces, and says which setting chose its port', async () => {
+  const { server, client } = await given()
+  server.world.create('web-1', { ...records.forcedKill() })
+  const { log } = logged()
+  const page = await servePage({ port: 0, http: client, clock: { now: () => NOW }, log })
+  cleanups.push(() => page.close())
+  await expect.poll(async () => (await fetch(`http://127.0.0.1:${page.port}/`)).text()).toContain('href="/records/shop/web-1"')
+  expect(new Set(server.requests.map(({ path }) => path))).toEqual(new Set(['/apis/gracewatch.dev/v1alpha1/podterminations']))
+  // As the browser of somebody has it who forwards another port of theirs.
+  const forwarded = {
+    host: 'localhost:9999',
+    'sec-fetch-site': 'none',
+    'sec-fetch-mode': 'navigate',
+    'sec-fetch-dest': 'document',
+  }
+  const status = await new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port: page.port, headers: forwarded }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    }).on('error', reject)
+  })
+  expect(status).toBe(200)
+  await expect(servePage({ port: page.port, http: client, clock: { now: () => NOW }, log })).rejects.toThrow(
+    `127.0.0.1:${page.port} is in use: write another --page-port`,
   )
 })
 
