@@ -1,5 +1,6 @@
 /** The alerts as promtool evaluates them over series that are written down, and what the chart and the dashboard make of the same source. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -451,6 +452,27 @@ describe('the alerts', () => {
     const [first] = CASES
     const wrong = { title: '', series: first?.series ?? {}, at: [['12m', 'PodsForceKilled', [killed(2)]]] } as const
     expect(await testRules(write('wrong-test.yaml', testFile(wrong)))).toContain('FAILED')
+  })
+})
+
+describe('the runbooks', () => {
+  it('have only commands of gracewatch that it understands', () => {
+    const pages = join(ROOT, 'docs/runbooks')
+    const text = readdirSync(pages).map((name) => readFileSync(join(pages, name), 'utf8'))
+    const commands = new Set(
+      text.flatMap((page) => [...page.matchAll(/\bnpx gracewatch ([^\n`]+)/g)].map(([, rest = '']) => rest)),
+    )
+    expect(commands.size).toBeGreaterThan(1)
+    const run = (args: string) => {
+      const env = { ...process.env, KUBECONFIG: join(folder, 'none') }
+      return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...args.replace('POD', 'web-1').split(' ')], {
+        env,
+        encoding: 'utf8',
+      })
+    }
+    // 2 would be for what it does not understand; 1: there is no cluster here.
+    for (const command of commands) expect([command, run(command).status]).toEqual([command, 1])
+    expect(run('show POD -n shop --colour').status).toBe(2)
   })
 })
 

@@ -13,6 +13,7 @@ import { ROWS } from '../../../src/dashboard/panels.ts'
 import { CHART, helm } from '../../chart/helm.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
 import { install } from '../../cluster/install.ts'
+import { run } from '../../cluster/run.ts'
 import { Alerting, quickRules } from '../../prometheus/alerting.ts'
 import { Prometheus } from '../../prometheus/server.ts'
 
@@ -21,7 +22,8 @@ const MINUTES = 60_000
 const EXTERNAL = process.env.GRACEWATCH_E2E_CONTROLLER === 'external'
 const SYSTEM = 'gracewatch-system'
 const SHOP = 'alerts-shop'
-const PAGE = resolve(import.meta.dirname, '../../../docs/metrics.md')
+const ROOT = resolve(import.meta.dirname, '../../..')
+const PAGE = join(ROOT, 'docs/metrics.md')
 const folder = mkdtempSync(join(tmpdir(), 'gracewatch-alerts-'))
 
 let cluster: Cluster
@@ -276,5 +278,41 @@ describe.skipIf(EXTERNAL)('the dashboard', () => {
       'jsonpath={.items[*].data.gracewatch\\.json}',
     )
     expect(JSON.parse(found)).toMatchObject({ uid: 'gracewatch' })
+  })
+})
+
+/** Those of which there is here what they look at. */
+const LOOKED_AT = [
+  'PodsForceKilled',
+  'GracePeriodNearlyExhausted',
+  'StopSignalIgnored',
+  'PreStopHookOverran',
+  'EndpointReadyAtStopSignal',
+  'GateHoldingTooLong',
+  'CleanupFailing',
+  'RecorderBlind',
+]
+
+describe.skipIf(EXTERNAL)('the runbooks', () => {
+  it.each(LOOKED_AT)('%s has commands that work as they are written', async (name) => {
+    const killed = ['-n', SHOP, '--field-selector=pod.workload.name=web,outcome=ForcedKill']
+    const found = await kubectl(
+      'get',
+      'podterminations',
+      ...killed,
+      '-o',
+      'jsonpath={.items[0].metadata.name} {.items[0].pod.name}',
+    )
+    const [record = '', pod = ''] = found.trim().split(' ')
+    const text = readFileSync(join(ROOT, `docs/runbooks/${name}.md`), 'utf8')
+    const [, look = ''] = text.split('## What to look at')
+    const [, script = ''] = /```sh\n(.*?)```/s.exec(look) ?? []
+    expect(script).not.toBe('')
+    const filled = script
+      .replaceAll('-n shop', `-n ${SHOP}`)
+      .replaceAll(/\bNAME\b(?!:)/g, record)
+      .replaceAll(/\bPOD\b(?!:)/g, pod)
+    const env = { KUBECONFIG: cluster.kubeconfigPath, PATH: `${cluster.kubectlFolder}:${process.env.PATH}` }
+    await expect(run('bash', ['-euo', 'pipefail', '-c', filled], { cwd: ROOT, env })).resolves.toMatch(/\S/)
   })
 })
