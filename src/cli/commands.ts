@@ -33,6 +33,22 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
     'open',
     { usage: '', summary: 'the same as a page in your browser, live', load: async () => (await import('./open.ts')).command },
   ],
+  [
+    'trace',
+    {
+      usage: '[SELECTOR]',
+      summary: 'pods as they end, with nothing installed in the cluster',
+      load: async () => (await import('./trace.ts')).command,
+    },
+  ],
+  [
+    'replay',
+    {
+      usage: 'FILE',
+      summary: 'the verdicts out of the evidence that a trace has saved',
+      load: async () => (await import('./replay.ts')).command,
+    },
+  ],
   ['draw', { usage: 'FILE', summary: 'the same picture from a file', load: async () => (await import('./draw.ts')).command }],
   [
     'cleanup',

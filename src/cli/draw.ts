@@ -1,7 +1,7 @@
 /** `gracewatch draw`: records out of a file, without a cluster. */
-import { readFileSync } from 'node:fs'
 import { draw } from '../render/draw.ts'
-import { CommandError, type Parsed, UsageError } from './arguments.ts'
+import { type Parsed, UsageError } from './arguments.ts'
+import { readText } from './files.ts'
 import { type CommandHelp, define } from './help.ts'
 import { recordsIn } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
@@ -34,18 +34,8 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
     wide: given.output === 'wide',
     timeZone: timeZoneOf(given),
   }
-  const drawings = recordsIn(read(file), where).map((record) => draw(record, options).join('\n'))
+  const drawings = recordsIn(readText(file), where).map((record) => draw(record, options).join('\n'))
   output.write(`${drawings.join('\n\n\n')}\n`)
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const reason = { ENOENT: 'there is no such file', EISDIR: 'that is a folder', EACCES: 'it may not be read' }[String(code)]
-    throw new CommandError(`cannot read ${file}: ${reason ?? (error instanceof Error ? error.message : String(error))}`)
-  }
 }
 
 export const command = define(help, flags, run)

@@ -269,6 +269,67 @@ describe('summary', () => {
   })
 })
 
+describe('trace', () => {
+  /** Bound to no node, so that no kubelet has to end it. */
+  const pod = (name: string) => ({
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: empty, labels: { app: 'traced' } } },
+    spec: { schedulerName: 'nobody', containers: [{ name: 'app', image: 'none.invalid/none' }] },
+  })
+  const create = (name: string) => cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod(name)) })
+
+  it('ends a pod, draws how, and keeps the evidence, of which replay makes the same', async () => {
+    const file = join(folder, 'trace.jsonl')
+    await create('traced-0')
+    const { code, stdout, stderr } = await withKubeconfig('trace', '-n', empty, '--delete', 'traced-0', '-y', '--save', file)
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(/traced-0 .* NEVER STARTED\n/) })
+    expect(stderr).toMatch(/^Tracing pod traced-0; Ctrl-C ends it\.$/m)
+    expect((await gracewatch('replay', file)).stdout.trim()).toBe(stdout.trim())
+    expect((await cluster.tryKubectl(['get', 'pod', 'traced-0', '-n', empty])).code).not.toBe(0)
+  })
+
+  it('follows the pods that labels select until it has seen enough, and no others', async () => {
+    await create('traced-1')
+    const traced = withKubeconfig('trace', '-n', empty, 'app=traced', '--count=1', '-o', 'json')
+    // Its watches have to stand before the pod ends.
+    await new Promise((done) => setTimeout(done, 3000))
+    await cluster.kubectl(['delete', 'pod', 'traced-1', '-n', empty])
+    const { code, stdout } = await traced
+    expect({ code, record: JSON.parse(stdout) }).toMatchObject({
+      code: 0,
+      record: { kind: 'PodTermination', state: 'Complete', outcome: 'NeverStarted', pod: { name: 'traced-1' } },
+    })
+  })
+
+  it.each<[string, string[], number, RegExp]>([
+    [
+      'a pod that is not there',
+      ['--delete', 'nobody', '-y'],
+      1,
+      /^gracewatch: there is no pod nobody in namespace \S+: kubectl get pods/,
+    ],
+    ['a workload that is not there', ['deploy/nobody'], 1, /^gracewatch: there is no Deployment nobody in namespace \S+\n$/],
+    [
+      'a workload to delete',
+      ['--delete', 'deploy/web'],
+      2,
+      /^gracewatch: --delete ends one pod: write gracewatch trace --delete NAME\n$/,
+    ],
+    ['labels that are none', ['=web'], 1, /^gracewatch: [^\n]*\n$/],
+  ])('says what to do about %s', async (_, args, code, message) => {
+    const result = await withKubeconfig('trace', '-n', empty, ...args)
+    expect(result).toMatchObject({ code, stdout: '' })
+    expect(result.stderr).toMatch(message)
+  })
+
+  it('does not delete without being told or asking', async () => {
+    await create('traced-2')
+    const { code, stderr } = await withKubeconfig('trace', '-n', empty, '--delete', 'traced-2')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^gracewatch: nobody is here to ask whether pod \S+\/traced-2 may be deleted: add -y$/m)
+    await cluster.kubectl(['get', 'pod', 'traced-2', '-n', empty])
+  })
+})
+
 describe('doctor', () => {
   it('tells what is not there and what one may not, and ends with 1 where nothing is recorded', async () => {
     const { code, stdout, stderr } = await withKubeconfig('doctor', '-n', shop)

@@ -6,8 +6,12 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { evidenceLine } from '../../src/cli/evidence-file.ts'
+import { assemble } from '../../src/core/termination/index.ts'
 import { draw } from '../../src/render/draw.ts'
 import { displayWidth } from '../../src/render/text.ts'
+import { CLOCKS, factsByLine } from '../replay/facts.ts'
+import { readFixtures } from '../replay/fixture.ts'
 import { forcedKill, graceful } from '../unit/render/records.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -64,6 +68,29 @@ describe('draw', () => {
   })
 })
 
+describe('replay', () => {
+  const fixture = readFixtures().find(({ name }) => name.startsWith('03-'))
+  const facts = fixture === undefined ? [] : [...factsByLine(fixture).flat(), ...CLOCKS]
+  const now = fixture?.lines.at(-1)?.arrivedAt ?? 0
+  const evidence = evidenceLine(facts, now)
+  const record = assemble(facts, now)
+
+  it('draws the record of a real termination out of its evidence, without the client', () => {
+    expect(record?.outcome).toBe('ForcedKill')
+    expect(gracewatch(['replay', '-', '--utc'], evidence)).toEqual({
+      code: 0,
+      stdout: `${record === undefined ? '' : draw(record).join('\n')}\n`,
+      stderr: '',
+    })
+  })
+
+  it('writes the record as the recorder would have, for draw too', () => {
+    const { stdout } = gracewatch(['replay', '-', '-o', 'yaml'], evidence)
+    expect(stdout).toMatch(/^apiVersion: gracewatch\.dev\/v1alpha1\nkind: PodTermination\n/)
+    expect(gracewatch(['draw', '-'], stdout).stdout).toBe(gracewatch(['replay', '-'], evidence).stdout)
+  })
+})
+
 it('ends quietly when its reader has seen enough', async () => {
   const records = Array.from({ length: 200 }, () => forcedKill())
   const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'draw', '-'])
@@ -91,6 +118,12 @@ describe('what goes wrong is one line on standard error', () => {
     ['no file', ['draw'], 2, /^gracewatch: name a file: gracewatch draw FILE/],
     ['a file that is not there', ['draw', '/nope.yaml'], 1, /^gracewatch: cannot read \/nope\.yaml: there is no such file\n$/],
     ['a folder', ['draw', '/'], 1, /^gracewatch: cannot read \/: that is a folder\n$/],
+    [
+      'no evidence',
+      ['replay', join(root, 'README.md')],
+      1,
+      /^gracewatch: .*README\.md, line 1, is not JSON: gracewatch replay reads /,
+    ],
     ['a file of something else', ['draw', join(root, 'package.json')], 1, /^gracewatch: .*package\.json is no PodTermination/],
     [
       'a width that is none',

@@ -23,6 +23,7 @@ import { Reflector } from '../../kube/reflector.ts'
 import type { Identified } from '../../kube/reflector-types.ts'
 import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
+import { sampleServerClock } from './clock-samples.ts'
 import type { RecorderObserver } from './observer.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
@@ -44,8 +45,6 @@ const CLOCK_MS = 240_000
 const CATCH_UP_RETRY_MS = 5000
 /** The API server is taken to deliver a change within this, as src/kube/horizon.ts has it. */
 const SERVER_LAG = SECOND
-/** Each answer halves what is open of the API server's clock: from a second to the time of a round trip. */
-const CLOCK_SAMPLES = 8
 
 export interface RecorderControllerSettings extends RecorderSettings {
   readonly podName: string
@@ -381,16 +380,13 @@ export class RecorderController implements Controller {
     }
   }
 
-  /** Asks for little, just when the server's second turns, so that its Date header tells more than a second. */
   async #sampleClock(): Promise<void> {
     const { http, clock } = this.#options
-    const { apiClock } = this.#recorder
-    for (let count = 0; count < CLOCK_SAMPLES && !this.#stopping; count++) {
-      const wait = (apiClock.bisect(clock.now()) - clock.now()) / MILLISECOND
-      await new Promise<void>((resolve) => this.#once(Math.max(0, wait), resolve))
-      // What comes back is observed like every other answer; without one the bounds stay wide.
-      await http.request({ method: 'GET', path: '/version', timeoutMs: 2000 }).catch(() => undefined)
-    }
+    await sampleServerClock({
+      ...{ http, clock, estimate: this.#recorder.apiClock },
+      wait: (ms) => new Promise<void>((resolve) => this.#once(ms, resolve)),
+      stopping: () => this.#stopping,
+    })
   }
 
   #once(ms: number, action: () => unknown): void {

@@ -30,7 +30,7 @@ const STANDBY_KEEP: Micros = 120 * SECOND
 export type Next = Micros | 'Drop' | 'Wait'
 
 export interface ReconcilerOptions
-  extends Pick<RecorderOptions, 'http' | 'clock' | 'log' | 'settings' | 'workloads' | 'warnings' | 'onVerdict'> {
+  extends Pick<RecorderOptions, 'http' | 'clock' | 'log' | 'settings' | 'workloads' | 'warnings' | 'onVerdict' | 'onEvidence'> {
   readonly leadership: RecorderOptions['leadership']
   readonly writer: RecordWriter
   readonly clocks: ClockBook
@@ -121,7 +121,7 @@ export class Reconciler {
   async #complete(tracker: Tracker, record: PodTermination, clocks: readonly ClockFact[]): Promise<Next> {
     const { clock, writer, decided } = this.#options
     if (tracker.completedAt !== undefined) {
-      await this.#amend(tracker, record)
+      await this.#amend(tracker, record, clocks)
       return this.#lingerOn(tracker)
     }
     if (writer.holdsBack(tracker, record)) return tracker.notBefore
@@ -133,13 +133,14 @@ export class Reconciler {
     tracker.clocks = clocks
     tracker.lingersTo = tracker.completedAt + LINGER
     if (tracker.leftOut || tracker.stands) decided.add(tracker.uid, clock.now())
+    this.#options.onEvidence?.(this.factsOf(tracker, clocks), tracker.completedAt)
     this.#options.onVerdict?.(record, !tracker.dealtWith)
     if (!tracker.leftOut) await this.#tell(tracker, record)
     return tracker.lingersTo
   }
 
   /** Facts that came after Complete. */
-  async #amend(tracker: Tracker, record: PodTermination): Promise<void> {
+  async #amend(tracker: Tracker, record: PodTermination, clocks: readonly ClockFact[]): Promise<void> {
     tracker.changed = false
     if ((tracker.leftOut && !this.#kept(record)) || digestOf(record) === tracker.written?.digest) return
     try {
@@ -149,6 +150,7 @@ export class Reconciler {
       throw error
     }
     tracker.leftOut = false
+    this.#options.onEvidence?.(this.factsOf(tracker, clocks), this.#options.clock.now())
     this.#options.onVerdict?.(record, true)
     await this.#tell(tracker, record)
   }

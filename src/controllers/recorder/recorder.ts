@@ -71,6 +71,8 @@ export interface RecorderOptions {
    * No news: another leader had dealt with it before.
    */
   readonly onVerdict?: (record: PodTermination, news: boolean) => void
+  /** Right before each verdict: what it was made from, and the time that `assemble` was told. */
+  readonly onEvidence?: (facts: readonly Fact[], now: Micros) => void
 }
 
 export interface RecorderStats {

@@ -1,0 +1,57 @@
+/** `gracewatch replay`: the records out of the evidence of a trace, made by the same core, without a cluster. */
+import { recordObject } from '../core/record-object.ts'
+import { draw } from '../render/draw.ts'
+import { type Parsed, UsageError } from './arguments.ts'
+import { recordsFromEvidence } from './evidence-file.ts'
+import { readText } from './files.ts'
+import { type CommandHelp, define } from './help.ts'
+import { printed } from './records.ts'
+import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
+
+const flags = {
+  output: {
+    short: 'o',
+    value: 'FORMAT',
+    choices: ['wide', 'yaml', 'json'],
+    help: 'wide: time, source and bounds of every mark; yaml, json: the records.',
+  },
+  ...TIME_FLAGS,
+  ...OUTPUT_FLAGS,
+} as const
+
+const help: CommandHelp = {
+  name: 'replay',
+  usage: 'FILE [FLAGS]',
+  text:
+    'Makes the records from the evidence that gracewatch trace --save has kept, as this version judges it, and draws them. Needs no cluster; ' +
+    '- reads standard input. With such a file a wrong verdict can be reported: it holds names, times and states of pods, and neither ' +
+    'arguments nor environment nor logs.',
+  examples: [
+    ['gracewatch trace -n shop deploy/web --save web.jsonl', 'keeps the evidence'],
+    ['gracewatch replay web.jsonl', ''],
+    ['gracewatch replay web.jsonl -o yaml', 'the records'],
+  ],
+}
+
+function run({ words, flags: given }: Parsed<typeof flags>): void {
+  const [file, ...more] = words
+  if (file === undefined) throw new UsageError('name a file: gracewatch replay FILE (- reads standard input)')
+  if (more.length > 0) throw new UsageError(`one file at a time: gracewatch replay ${file}`)
+  const output = outputOf(given)
+  const records = recordsFromEvidence(readText(file), file === '-' ? 'standard input' : file)
+  const { output: format } = given
+  if (format === 'yaml' || format === 'json') {
+    const texts = records.map((record) => printed(recordObject(record), format))
+    output.write(texts.join(format === 'yaml' ? '---\n' : ''))
+    return
+  }
+  const options = {
+    width: output.columns ?? DEFAULT_WIDTH,
+    colour: output.colour,
+    wide: format === 'wide',
+    timeZone: timeZoneOf(given),
+  }
+  output.write(`${records.map((record) => draw(record, options).join('\n')).join('\n\n\n')}\n`)
+}
+
+export const command = define(help, flags, run)
