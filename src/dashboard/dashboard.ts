@@ -1,8 +1,16 @@
-/** The dashboard as Grafana imports it: the rows and panels of panels.ts, laid out and dressed. */
+/** The dashboard as Grafana imports it: the rows and panels of panels.ts, laid out and dressed, by the types that Grafana has for it. */
+import type { Dashboard, DataSourceRef, Panel as GrafanaPanel, GraphFieldConfig, RowPanel, VariableModel } from '@grafana/schema'
+import type { Options as BarGaugeOptions } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen'
+import type { Options as HeatmapOptions } from '@grafana/schema/dist/esm/raw/composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen'
+import type { Options as StatOptions } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen'
+import type { Options as TimeSeriesOptions } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen'
 import { series } from '../alerts/promql.ts'
 import { type Panel, ROWS, type Row } from './panels.ts'
 
-const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const
+/** A type of Grafana without its enums: in the file they are texts. */
+type Plain<T> = T extends string ? `${T}` : T extends object ? { readonly [K in keyof T]: Plain<T[K]> } : T
+
+const DATASOURCE: DataSourceRef = { type: 'prometheus', uid: '$datasource' }
 const COLUMNS = 24
 const HEIGHT = 8
 /** What a person may tell apart without its colour too: the legends name it. */
@@ -16,8 +24,8 @@ interface Place {
   readonly h: number
 }
 
-export function dashboard(): object {
-  const panels: object[] = []
+export function dashboard(): Plain<Dashboard> {
+  const panels: Plain<GrafanaPanel | RowPanel>[] = []
   let y = 0
   for (const row of ROWS) {
     const placed = place(row, y + 1)
@@ -50,7 +58,6 @@ export function dashboard(): object {
           label: 'Prometheus',
           type: 'datasource',
           query: 'prometheus',
-          current: {},
           hide: 0,
           refresh: 1,
           regex: '',
@@ -66,14 +73,13 @@ export function dashboard(): object {
 }
 
 /** All: also series without the label, as pods without an owner have no workload. */
-function variable(label: string, of: string): object {
+function variable(label: string, of: string): Plain<VariableModel> {
   const query = `label_values(${of}, ${label})`
   return {
     name: label,
     type: 'query',
     datasource: DATASOURCE,
-    definition: query,
-    query: { query, refId: `variable-${label}` },
+    query: { qryType: 1, query, refId: `variable-${label}` },
     ...{ includeAll: true, allValue: '.*', multi: true, refresh: 2, sort: 1, hide: 0 },
     current: { selected: true, text: ['All'], value: ['$__all'] },
   }
@@ -90,7 +96,7 @@ function place({ panels }: Row, top: number): [Panel, Place][] {
   })
 }
 
-function dressed(panel: Panel): object {
+function dressed(panel: Panel): Plain<GrafanaPanel> {
   const { title, help, type, unit, queries, warnFrom, signed } = panel
   const instant = type === 'stat' || type === 'ranking'
   return {
@@ -125,25 +131,59 @@ function dressed(panel: Panel): object {
   }
 }
 
-function customOf(type: Panel['type']): object {
+function customOf(type: Panel['type']): Plain<GraphFieldConfig> {
   if (type === 'bars') return { drawStyle: 'bars', fillOpacity: 70, lineWidth: 0, stacking: { mode: 'normal', group: 'A' } }
   if (type === 'timeseries') return { drawStyle: 'line', lineWidth: 1, fillOpacity: 10, showPoints: 'auto' }
   return {}
 }
 
-function optionsOf({ type, unit }: Panel): object {
-  const reduced = { calcs: ['lastNotNull'], fields: '', values: false }
-  if (type === 'stat') return { reduceOptions: reduced, colorMode: 'value', graphMode: 'none', textMode: 'auto' }
-  if (type === 'ranking') return { reduceOptions: reduced, orientation: 'horizontal', displayMode: 'basic', showUnfilled: true }
-  if (type === 'heatmap')
-    return {
-      calculate: false,
-      cellGap: 1,
-      color: { mode: 'scheme', scheme: 'Oranges', steps: 64 },
-      tooltip: { mode: 'single', yHistogram: true },
-      yAxis: { unit, axisPlacement: 'left' },
-    }
-  return { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi', sort: 'desc' } }
+const REDUCED = { calcs: ['lastNotNull'], fields: '', values: false }
+const LEGEND = { calcs: [], displayMode: 'list', placement: 'bottom', showLegend: true } as const
+
+/** What Grafana asks for of each; where nothing else is wanted, its own defaults. */
+function optionsOf({ type, unit }: Panel): Plain<StatOptions | BarGaugeOptions | HeatmapOptions | TimeSeriesOptions> {
+  if (type === 'stat') return stat
+  if (type === 'ranking') return ranking
+  if (type === 'heatmap') return { ...heatmap, yAxis: { unit, axisPlacement: 'left' } }
+  return timeSeries
 }
+
+const stat: Plain<StatOptions> = {
+  reduceOptions: REDUCED,
+  colorMode: 'value',
+  graphMode: 'none',
+  textMode: 'auto',
+  justifyMode: 'auto',
+  orientation: 'auto',
+  showPercentChange: false,
+  percentChangeColorMode: 'standard',
+  wideLayout: true,
+}
+const ranking: Plain<BarGaugeOptions> = {
+  reduceOptions: REDUCED,
+  orientation: 'horizontal',
+  displayMode: 'basic',
+  showUnfilled: true,
+  valueMode: 'color',
+  maxVizHeight: 300,
+  minVizHeight: 16,
+  minVizWidth: 8,
+  namePlacement: 'auto',
+  sizing: 'auto',
+  legend: { ...LEGEND, showLegend: false },
+}
+const heatmap: Omit<Plain<HeatmapOptions>, 'yAxis'> = {
+  calculate: false,
+  cellGap: 1,
+  showValue: 'never',
+  legend: { show: true },
+  rowsFrame: { layout: 'auto' },
+  color: { mode: 'scheme', scheme: 'Oranges', steps: 64, exponent: 0.5, fill: 'dark-orange', reverse: false },
+  exemplars: { color: 'rgba(255,0,255,0.7)' },
+  // A bucket in which nothing is has no colour.
+  filterValues: { le: 1e-9 },
+  tooltip: { mode: 'single', yHistogram: true },
+}
+const timeSeries: Plain<TimeSeriesOptions> = { legend: LEGEND, tooltip: { mode: 'multi', sort: 'desc' } }
 
 export const dashboardJson = (): string => `${JSON.stringify(dashboard(), null, 2)}\n`
