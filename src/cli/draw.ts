@@ -3,11 +3,17 @@ import { draw } from '../render/draw.ts'
 import { type Parsed, UsageError } from './arguments.ts'
 import { readText } from './files.ts'
 import { type CommandHelp, define } from './help.ts'
+import { isPicture, PICTURES, pictured } from './pictures.ts'
 import { recordsIn } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 
 const flags = {
-  output: { short: 'o', value: 'FORMAT', choices: ['wide'], help: 'wide: time, source and bounds of every mark.' },
+  output: {
+    short: 'o',
+    value: 'FORMAT',
+    choices: ['wide', ...PICTURES],
+    help: 'wide: time, source and bounds of every mark; svg: a drawing; html: a page of its own.',
+  },
   ...TIME_FLAGS,
   ...OUTPUT_FLAGS,
 } as const
@@ -19,6 +25,7 @@ const help: CommandHelp = {
   examples: [
     ['gracewatch draw web.yaml', ''],
     ['kubectl get pterm -n shop -o yaml | gracewatch draw -', 'all of a namespace'],
+    ['gracewatch draw web.yaml -o svg > web.svg', 'as a picture'],
   ],
 }
 
@@ -34,7 +41,12 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
     wide: given.output === 'wide',
     timeZone: timeZoneOf(given),
   }
-  const drawings = recordsIn(readText(file), where).map((record) => draw(record, options).join('\n'))
+  const records = recordsIn(readText(file), where)
+  if (isPicture(given.output)) {
+    output.write(await pictured(records, given.output, { timeZone: options.timeZone }))
+    return
+  }
+  const drawings = records.map((record) => draw(record, options).join('\n'))
   output.write(`${drawings.join('\n\n\n')}\n`)
 }
 

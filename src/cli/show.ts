@@ -7,6 +7,7 @@ import { draw } from '../render/draw.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
 import { CLUSTER_FLAGS, type ClusterAccess, readAll, withCluster } from './cluster.ts'
 import { type CommandHelp, define } from './help.ts'
+import { isPicture, PICTURES, pictured } from './pictures.ts'
 import { printed, recordOf } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 
@@ -15,8 +16,8 @@ const flags = {
   output: {
     short: 'o',
     value: 'FORMAT',
-    choices: ['wide', 'yaml', 'json'],
-    help: 'wide: time, source and bounds of every mark; yaml, json: the record.',
+    choices: ['wide', ...PICTURES, 'yaml', 'json'],
+    help: 'wide: time, source and bounds of every mark; svg: a drawing; html: a page of its own; yaml, json: the record.',
   },
   ...TIME_FLAGS,
   ...OUTPUT_FLAGS,
@@ -36,6 +37,7 @@ const help: CommandHelp = {
   examples: [
     ['gracewatch show web-7d4b9c-x2x9k -n shop', ''],
     ['gracewatch show pod/db-0 -o wide', 'who says so, and how sure it is'],
+    ['gracewatch show db-0 -o html > db-0.html', 'to look at in a browser, or to send'],
     ['gracewatch show db-0 -o yaml > db-0.yaml', 'to keep it, or for gracewatch draw'],
   ],
 }
@@ -47,6 +49,9 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
     const { record, others } = await find(access, name)
     if (given.output === 'yaml' || given.output === 'json') {
       output.write(printed(record, given.output))
+    } else if (isPicture(given.output)) {
+      const known = recordOf(record, `record ${record.metadata.name}`)
+      output.write(await pictured([known], given.output, { now: access.now(), timeZone: timeZoneOf(given) }))
     } else {
       const options = {
         width: output.columns ?? DEFAULT_WIDTH,

@@ -7,8 +7,10 @@ html { background: var(--gw-paper); color: var(--gw-ink); font: 15px/1.45 system
 body { margin: 0 auto; max-width: 1120px; padding: 0 20px 48px; }
 header { display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: baseline; padding: 14px 0; border-bottom: 1px solid var(--gw-line); }
 header a { font-weight: 700; text-decoration: none; }
-h1 { font-size: 20px; margin: 20px 0 4px; overflow-wrap: anywhere; display: flex; flex-wrap: wrap; gap: 4px 16px; justify-content: space-between; }
-h2 { font-size: 16px; margin: 28px 0 8px; }
+h1 { font-size: 20px; margin: 20px 0 4px; overflow-wrap: anywhere; }
+.pod { display: flex; flex-wrap: wrap; gap: 4px 16px; justify-content: space-between; align-items: baseline; }
+h2.pod { font-size: 18px; margin-top: 44px; padding-top: 20px; border-top: 2px solid var(--gw-line); }
+h2, h3 { font-size: 16px; margin: 28px 0 8px; }
 a { color: var(--gw-pod); }
 a:focus-visible, summary:focus-visible, .scroll:focus-visible, input:focus-visible, select:focus-visible, button:focus-visible {
   outline: 2px solid var(--gw-pod); outline-offset: 2px;
@@ -41,7 +43,7 @@ tr.new td { animation: arrive 3s; }
 .finding { border-left: 4px solid var(--gw-quiet); padding: 2px 0 2px 12px; margin: 10px 0; }
 .finding.warning { border-color: var(--gw-warning); }
 .finding p { color: var(--gw-ink); }
-.finding h3 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
+.finding h3, .finding h4 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
 figure { margin: 16px 0; }
 figure svg { display: block; min-width: 720px; max-width: 100%; height: auto; }
 pre { overflow-x: auto; font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; border: 1px solid var(--gw-line); border-radius: 4px; padding: 12px; }

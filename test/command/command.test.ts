@@ -8,7 +8,9 @@ import { stringify } from 'yaml'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { evidenceLine } from '../../src/cli/evidence-file.ts'
 import { assemble } from '../../src/core/termination/index.ts'
+import { report } from '../../src/page/report.ts'
 import { draw } from '../../src/render/draw.ts'
+import { drawSvg } from '../../src/render/svg.ts'
 import { displayWidth } from '../../src/render/text.ts'
 import { CLOCKS, factsByLine } from '../replay/facts.ts'
 import { readFixtures } from '../replay/fixture.ts'
@@ -60,6 +62,20 @@ describe('draw', () => {
     expect(stdout).toMatch(/^deleted 2026-11-25 03:01:01\.2 \+05:30 by an API delete/m)
     expect(stdout).toMatch(/^ {2}03:01:01\.200 .* termination began$/m)
     expect(gracewatch(['draw', file, '--utc'], '', 'Asia/Kolkata').stdout).toBe(gracewatch(['draw', file]).stdout)
+  })
+
+  it('writes a drawing, or a page of its own, without the client', () => {
+    expect(gracewatch(['draw', file, '-o', 'svg', '--utc'])).toEqual({
+      code: 0,
+      stdout: `${drawSvg(forcedKill())}\n`,
+      stderr: '',
+    })
+    const several = stringify({ kind: 'List', items: [forcedKill(), graceful()] })
+    const { code, stdout } = gracewatch(['draw', '-', '-o', 'html', '--utc'], several)
+    expect([code, stdout]).toEqual([0, report([forcedKill(), graceful()], { title: '2 terminations', timeZone: 'UTC' })])
+    const refused = gracewatch(['draw', '-', '-o', 'svg'], several)
+    expect(refused).toMatchObject({ code: 2, stdout: '' })
+    expect(refused.stderr).toBe('gracewatch: -o svg is a drawing of one record: -o html takes several\n')
   })
 
   it('draws every record of a List', () => {
