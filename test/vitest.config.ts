@@ -5,7 +5,7 @@ const chaiConfig = { truncateThreshold: 0 }
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as processes, `gracewatch` and helm. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
+ * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as processes, `gracewatch` and helm. page: the page in Chromium. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
  * e2e: a real node.
  */
 export default defineConfig({
@@ -34,6 +34,16 @@ export default defineConfig({
         },
       },
       { test: { name: 'command', chaiConfig, include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'page',
+          chaiConfig,
+          include: ['test/page/**/*.test.ts'],
+          testTimeout: 30_000,
+          // Installs Chromium where there is none.
+          hookTimeout: 300_000,
+        },
+      },
       {
         test: {
           name: 'replay',
