@@ -14,6 +14,8 @@ export interface Flag {
   readonly value?: string
   /** The values that there are; absent: every value is taken. */
   readonly choices?: readonly string[]
+  /** What a shell completes a value with, where others are taken too. */
+  readonly proposed?: readonly string[]
   readonly help: string
 }
 export type Flags = Readonly<Record<string, Flag>>

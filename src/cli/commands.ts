@@ -1,7 +1,11 @@
 /** The commands. Each file is loaded only when its command is used, so that what needs no cluster loads no client. */
+import type { Flags } from './arguments.ts'
 
 /** Runs with the words after the command's name and resolves to the exit code. */
-export type Command = (argv: readonly string[]) => Promise<number>
+export type Command = ((argv: readonly string[]) => Promise<number>) & {
+  /** Absent: what the controller takes, which are settings. */
+  readonly flags?: Flags
+}
 
 interface Entry {
   /** The words after the name, for the list of commands. */
@@ -69,6 +73,14 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   [
     'controller',
     { usage: '', summary: 'run the controller that records terminations', load: async () => (await import('../main.ts')).main },
+  ],
+  [
+    'completion',
+    {
+      usage: 'bash|zsh|kubectl',
+      summary: 'what a shell completes',
+      load: async () => (await import('./completion.ts')).command,
+    },
   ],
   ['version', { usage: '', summary: 'the version of this program', load: async () => (await import('./version.ts')).command }],
 ])

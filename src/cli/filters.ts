@@ -6,17 +6,17 @@ import { type Micros, SECOND } from '../core/time.ts'
 import { nearest } from '../nearest.ts'
 import { UsageError } from './arguments.ts'
 
+const FINDING_TYPES = Object.keys(FINDINGS) as FindingType[] // Object.keys forgets the literal keys
+
 export const FILTER_FLAGS = {
-  outcome: { value: 'OUTCOMES', help: 'Only those that ended so, as ForcedKill or ForcedKill,Lost.' },
-  cause: { value: 'CAUSES', help: 'Only those that ended by this, as Deleted or EvictedByAPI.' },
-  finding: { value: 'FINDINGS', help: 'Only those with one of these findings, as PreStopOverran.' },
+  outcome: { value: 'OUTCOMES', help: 'Only those that ended so, as ForcedKill or ForcedKill,Lost.', proposed: OUTCOMES },
+  cause: { value: 'CAUSES', help: 'Only those that ended by this, as Deleted or EvictedByAPI.', proposed: CAUSES },
+  finding: { value: 'FINDINGS', help: 'Only those with one of these findings, as PreStopOverran.', proposed: FINDING_TYPES },
   workload: { value: '[KIND/]NAME', help: 'Only the pods of this workload, as web or deploy/web.' },
   since: { value: 'DURATION', help: 'Only what was not over by then: 30m, 12h, 7d.' },
 } as const
 
 export type FilterFlags = { readonly [K in keyof typeof FILTER_FLAGS]?: string }
-
-const FINDING_TYPES = Object.keys(FINDINGS) as FindingType[] // Object.keys forgets the literal keys
 
 /** The kinds that kubectl has a short name for. */
 const KINDS: Readonly<Record<string, string>> = {

@@ -21,11 +21,12 @@ export function define<F extends Flags>(
   flags: F,
   run: (given: Parsed<F>) => number | undefined | Promise<number> | void | Promise<void>,
 ): Command {
-  return async (argv) => {
+  const command = async (argv: readonly string[]) => {
     if (!asksForHelp(argv)) return (await run(parse(argv, flags, help.name))) ?? 0
     process.stdout.write(commandHelp(help, flags))
     return 0
   }
+  return Object.assign(command, { flags })
 }
 
 const aligned = (rows: readonly (readonly [string, string])[]) => {
