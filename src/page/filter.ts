@@ -10,7 +10,7 @@ export interface Filter {
   /** An outcome, a state, or Bad: from ForcedKill to Unknown. */
   readonly outcome?: string
   readonly finding?: string
-  /** A duration back from now, as 1h. */
+  /** A duration back from now, as 1h: what was over by then is left out. */
   readonly since?: string
   /** Only what stands behind this place in the list, as a page ends with it. */
   readonly after?: string
@@ -53,7 +53,7 @@ export function matcher(filter: Filter, now: Micros): (row: TerminationRow) => b
     if (outcome === 'Bad' ? !isBad(row) : outcome !== undefined && standing(row) !== outcome && row.outcome !== outcome)
       return false
     if (finding !== undefined && !row.findings.includes(finding)) return false
-    if (oldest !== undefined && row.startedAt < oldest) return false
+    if (oldest !== undefined && row.state === 'Complete' && (row.finishedAt ?? row.startedAt) < oldest) return false
     if (wanted === undefined) return true
     const { kind = '', name = '' } = row.workload ?? {}
     return exact ? `${kind}/${name}`.toLowerCase() === wanted : name.toLowerCase().includes(wanted)

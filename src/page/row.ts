@@ -24,6 +24,8 @@ export interface TerminationRow extends Identified {
   readonly cause?: string
   /** When the termination began; of a record that does not say, when the record was made. */
   readonly startedAt: Micros
+  /** Absent while it is not over. */
+  readonly finishedAt?: Micros
   readonly tookMs?: number
   readonly graceSeconds?: number
   readonly graceUsedPercent?: number
@@ -66,6 +68,7 @@ export function decodeRow(raw: unknown): TerminationRow {
     outcome: shared(optionalString(object, 'outcome', '')),
     cause: cause === undefined ? undefined : shared(optionalString(cause, 'type', 'cause')),
     startedAt: began ?? 0,
+    finishedAt: parseTime(optionalString(object, 'finishedAt', '')),
     tookMs: optionalInteger(object, 'tookMilliseconds', ''),
     graceSeconds: optionalInteger(pod, 'graceSeconds', 'pod'),
     graceUsedPercent: optionalInteger(object, 'graceUsedPercent', ''),

@@ -428,19 +428,20 @@ function serviceLane(endpoint: EndpointEnd, { timeline, x }: Place, middle: numb
 /** Every mark on its lane, in causal order, which is also the order of the tab key. */
 function marks(record: PodTermination, place: Place, lanes: readonly Lane[], told: number | undefined): Markup[] {
   const words = wordsOf(record)
-  const taken = new Map<Lane, number>()
   const drawn: Markup[] = []
-  const byTime = [...place.timeline.marks].map((placed, index) => ({ placed, index }))
-  // Where marks are pushed apart, the later one gives way; that is told by time, not by cause.
   const shifted = new Map<PlacedMark, number>()
-  for (const { placed } of byTime.toSorted((a, b) => a.placed.at - b.placed.at || a.index - b.index)) {
-    const lane = laneOf(placed, lanes)
-    if (lane === undefined) continue
-    const x = Math.max(place.x(placed.at), (taken.get(lane) ?? Number.NEGATIVE_INFINITY) + APART)
-    taken.set(lane, x)
-    shifted.set(placed, x)
+  for (const lane of lanes) {
+    // Where marks are pushed apart, the later one gives way; that is told by time, not by cause.
+    const own = place.timeline.marks
+      .filter((placed) => laneOf(placed, lanes) === lane)
+      .toSorted((one, other) => one.at - other.at)
+    const xs = apart(
+      own.map(({ at }) => place.x(at)),
+      place.right + APART,
+    )
+    for (const [index, placed] of own.entries()) shifted.set(placed, xs[index] ?? place.x(placed.at))
   }
-  for (const { placed } of byTime) {
+  for (const placed of place.timeline.marks) {
     const lane = laneOf(placed, lanes)
     const x = shifted.get(placed)
     if (lane === undefined || x === undefined) continue
@@ -480,6 +481,20 @@ function marks(record: PodTermination, place: Place, lanes: readonly Lane[], tol
     )
   }
   return drawn
+}
+
+/** Places, in their order, at least APART from each other, or as far as there is room before `end`. */
+function apart(places: readonly number[], end: number): number[] {
+  const room = end - (places[0] ?? end)
+  const step = Math.min(APART, room / Math.max(1, places.length - 1))
+  const pushed: number[] = []
+  for (const x of places) pushed.push(Math.max(x, (pushed.at(-1) ?? Number.NEGATIVE_INFINITY) + step))
+  for (let i = pushed.length - 1, most = end; i >= 0; i--) {
+    most = Math.min(pushed[i] ?? most, most)
+    pushed[i] = most
+    most -= step
+  }
+  return pushed
 }
 
 const laneOf = ({ mark }: PlacedMark, lanes: readonly Lane[]) =>

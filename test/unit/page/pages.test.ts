@@ -1,18 +1,21 @@
 /** The pages as HTML: what they show, what they leave out, and that nothing of the cluster becomes markup. */
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import { SECOND } from '../../../src/core/time.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
 import * as records from '../render/records.ts'
 import { MARKUP, nasty } from './nasty.ts'
-import { Records, stored, visit } from './source.ts'
+import { NOW, Records, stored, visit } from './source.ts'
 import { all, byClass, byName, type Node, nodesOf, parseMarkup, textOf } from './xml.ts'
 
-const shift = <T extends { startedAt?: string | undefined }>(record: T, seconds: number): T => ({
+/** Begun so many seconds after the start that the builders have, and over at once. */
+const shift = (record: PodTermination, seconds: number): PodTermination => ({
   ...record,
   startedAt: records.at(seconds),
+  finishedAt: records.at(seconds),
 })
-const named = (record: ReturnType<typeof records.forcedKill>, name: string) => ({ ...record, pod: { ...record.pod, name } })
+const named = (record: PodTermination, name: string) => ({ ...record, pod: { ...record.pod, name } })
 
 function shop() {
   return new Records(
@@ -74,6 +77,21 @@ describe('the list', () => {
   ])('is narrowed by ?%s', async (query, expected) => {
     const page = await pageAt(shop(), `/?${query}`)
     expect(uids(page)).toEqual(expected)
+  })
+
+  it('leaves out what was over by then, and nothing that still runs', async () => {
+    const early = (record: PodTermination, finished?: number): PodTermination => ({
+      ...record,
+      startedAt: records.at(-7200),
+      ...(finished === undefined ? {} : { finishedAt: records.at(finished) }),
+    })
+    const source = new Records(
+      stored('over', early(records.graceful(), -7100)),
+      stored('just-over', early(records.graceful(), 3000)),
+      stored('running', early(records.overdue().record)),
+    )
+    expect(uids(await pageAt(source, '/?since=1h'))).toEqual(expect.arrayContaining(['just-over', 'running']))
+    expect(uids(await pageAt(source, '/?since=1h'))).not.toContain('over')
   })
 
   it('keeps what was asked for in the form, and in the address of the changes', async () => {
@@ -273,6 +291,6 @@ describe('markup in every field that a user can set', () => {
 
 it('counts back from the clock of the API server', async () => {
   const source = shop()
-  source.now = () => (source.book.rows()[0]?.startedAt ?? 0) + 30 * SECOND
+  source.now = () => NOW - 3300 * SECOND + 30 * SECOND
   expect(uids(await pageAt(source, '/?since=1m'))).toEqual(['orders-0'])
 })

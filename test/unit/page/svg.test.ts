@@ -65,6 +65,11 @@ describe.each([...made, ...real])('%s', (_, record, now) => {
       expect(right, textOf(node)).toBeLessThanOrEqual(width)
       expect(number(node, 'y'), textOf(node)).toBeLessThanOrEqual(height)
     }
+    for (const node of byName(root, 'circle')) {
+      const [middle, radius] = [number(node, 'cx'), number(node, 'r')]
+      expect(middle - radius).toBeGreaterThanOrEqual(0)
+      expect(middle + radius).toBeLessThanOrEqual(width)
+    }
     for (const node of byName(root, 'rect')) {
       expect(number(node, 'width')).toBeGreaterThan(0)
       const x = Number(node.attributes.get('x') ?? 0)
@@ -137,6 +142,18 @@ describe('positions', () => {
     expect((app?.to ?? 0) - (app?.from ?? 0)).toBeGreaterThan(20)
     expect(byClass(held, 'open').map(box)[0]).toEqual(pod)
   })
+})
+
+it('keeps as many marks as a record holds in their order, on their lane and in the picture', () => {
+  const many = Array.from({ length: 400 }, (_, i) => records.mark('StopSignal', 16.9 + i / 10_000, { container: 'app' }))
+  const record = records.forcedKill()
+  const root = parseMarkup(drawSvg({ ...record, timeline: [...(record.timeline ?? []), ...many] }))
+  const xs = byClass(root, 'mark')
+    .slice(-400)
+    .map((mark) => number(byClass(mark, 'ring')[0] ?? mark, 'cx'))
+  expect(xs).toEqual(xs.toSorted((a, b) => a - b))
+  expect(new Set(xs).size).toBeGreaterThan(300)
+  expect(Math.max(...xs)).toBeLessThan(880)
 })
 
 it('takes markup in any field for text', () => {
