@@ -5,7 +5,7 @@ import { timingOf, wordsOf } from '../render/marks.ts'
 import { drawSvg } from '../render/svg.ts'
 import { timelineOf } from '../render/timeline.ts'
 import { wallClock } from '../render/units.ts'
-import { provenance, story, verdict } from '../render/words.ts'
+import { ownerWords, provenance, story, verdict } from '../render/words.ts'
 import { type Child, element, Markup } from '../render/xml.ts'
 
 export interface ToldOptions {
@@ -23,10 +23,10 @@ export interface ToldOptions {
 
 export function told(record: PodTermination, { now, timeZone, id, level = 1, workloadHref }: ToldOptions): Child[] {
   const end = verdict(record)
-  const { namespace, name, workload, node } = record.pod
+  const { namespace, name, node } = record.pod
   const words = record.cause?.message
   const findings = record.findings ?? []
-  const owner = workload === undefined ? undefined : `${workload.kind} ${workload.name}`
+  const owner = ownerWords(record.pod)
   const heading = (below: number, words: string) => element(`h${level + below}`, {}, words)
   return [
     element(

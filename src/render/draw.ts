@@ -7,7 +7,7 @@ import { axis, scaleOf } from './scale.ts'
 import { type Line, lineWidth, type Span, toText } from './span.ts'
 import { clean, displayWidth, pad, shorten, wrap } from './text.ts'
 import { type Timeline, timelineOf } from './timeline.ts'
-import { clockWords, story, verdict } from './words.ts'
+import { clockWords, ownerWords, story, verdict } from './words.ts'
 
 export interface DrawOptions {
   /** Columns of the terminal, 100 unless told; less than 40 is drawn as 40. */
@@ -50,13 +50,10 @@ const quiet = (texts: readonly string[]): Line[] =>
 
 /** Who it was at the left, how it ended at the right; on two lines where one is too short. */
 function header(record: PodTermination, width: number): Line[] {
-  const { namespace, name, node, workload } = record.pod
+  const { namespace, name, node } = record.pod
   const end = verdict(record)
   const id = clean(`${namespace}/${name}`)
-  const owner =
-    workload === undefined || (workload.kind === 'Pod' && workload.name === name)
-      ? ''
-      : clean(`${workload.kind} ${workload.name}`)
+  const owner = clean(ownerWords(record.pod) ?? '')
   const parts = [owner, clean(node ?? '')].filter((text) => text !== '')
   const rest = parts.join('   ')
   const room = width - displayWidth(end.text) - 2

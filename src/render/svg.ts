@@ -12,7 +12,7 @@ import { SVG_STYLE } from './svg-style.ts'
 import { clean, displayWidth, shorten, wrap } from './text.ts'
 import { type Moment, momentsOf, type PlacedMark, type Timeline, timelineOf } from './timeline.ts'
 import { duration, shortDuration, ticks } from './units.ts'
-import { exitLabel, handlerWords, OUTCOME_TONE, provenance, story, verdict } from './words.ts'
+import { exitLabel, handlerWords, OUTCOME_TONE, ownerWords, provenance, story, verdict } from './words.ts'
 import { element, Markup } from './xml.ts'
 
 export interface SvgOptions {
@@ -96,9 +96,9 @@ const columns = Math.floor((WIDTH - 2 * MARGIN) / CHARACTER)
 
 function heading(record: PodTermination, now: Micros | undefined, timeZone: string | undefined): Block {
   const end = verdict(record)
-  const { namespace, name, node, workload } = record.pod
+  const { namespace, name, node } = record.pod
   const id = shorten(clean(`${namespace}/${name}`), columns - displayWidth(end.text) - 4)
-  const owner = [workload && `${workload.kind} ${workload.name}`, node].filter((part) => part !== undefined).join('   ')
+  const owner = [ownerWords(record.pod), node].filter((part) => part !== undefined).join('   ')
   const below: [string, string][] = [
     ...(owner === '' ? [] : [[shorten(clean(owner), columns), 'quiet'] as [string, string]]),
     ...wrap(story(record, now, timeZone), columns).map((words): [string, string] => [words, 'plain']),

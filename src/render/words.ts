@@ -89,6 +89,12 @@ function progress(record: PodTermination, now?: Micros): string {
   return late === undefined || late >= 0 ? still : `${still}, ${duration(-late)} to its deadline`
 }
 
+/** `Deployment web`; nothing for a pod that belongs to none but itself. */
+export function ownerWords({ name, workload }: PodTermination['pod']): string | undefined {
+  if (workload === undefined || (workload.kind === 'Pod' && workload.name === name)) return undefined
+  return `${workload.kind} ${workload.name}`
+}
+
 const HANDLER_WORDS = { Exec: 'exec', HTTPGet: 'httpGet', Sleep: 'sleep', TCPSocket: 'tcpSocket' } as const
 
 export const handlerWords = (container: ContainerEnd | undefined) =>
