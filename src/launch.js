@@ -7,7 +7,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
@@ -72,7 +72,9 @@ try {
   const argv = process.argv.slice(2)
   const target = argv[0] === '--run' ? [join(root, argv[1] ?? ''), ...argv.slice(2)] : [join(root, 'src/cli/main.ts'), ...argv]
   const path = `${join(modules, '.bin')}:${process.env.PATH ?? ''}`
-  const child = spawn(nodeBinary, target, { stdio: 'inherit', env: { ...process.env, PATH: path } })
+  // kubectl starts its plugin under this name; by the name of the process the command knows how it was called.
+  const plugin = basename(process.argv[1] ?? '').startsWith('kubectl-gracewatch') ? { argv0: 'kubectl-gracewatch' } : {}
+  const child = spawn(nodeBinary, target, { ...plugin, stdio: 'inherit', env: { ...process.env, PATH: path } })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     // The terminal signals the whole group already; what is sent to this process alone has to be passed on.
     process.on(signal, () => {

@@ -1,6 +1,8 @@
 /** Flags as kubectl has them, read with one message for each thing that is wrong. */
 import { parseArgs } from 'node:util'
 import { nearest } from '../nearest.ts'
+import { wrap } from '../render/text.ts'
+import { asCalled } from './program.ts'
 
 /** Wrong words on the command line: exit code 2. The message is one line and says what to write. */
 export class UsageError extends Error {}
@@ -73,12 +75,14 @@ function unknownFlag(written: string, known: Flags, command: string): string {
   return `unknown flag ${written}: ${near === undefined ? `gracewatch ${command} --help shows those there are` : `did you mean ${near}?`}`
 }
 
-/** The flags of a command, one a line, for its help. */
-export function flagLines(flags: Flags): string[] {
+/** The flags of a command, one a line where there is room, for its help. */
+export function flagLines(flags: Flags, columns: number): string[] {
   const rows = Object.entries(flags).map(([name, { short, value, help }]) => {
     const long = `--${name}${value === undefined ? '' : `=${value}`}`
     return [short === undefined ? `    ${long}` : `-${short}, ${long}`, help] as const
   })
   const width = Math.max(...rows.map(([left]) => left.length))
-  return rows.map(([left, help]) => `  ${left.padEnd(width)}  ${help}`)
+  return rows.flatMap(([left, help]) =>
+    wrap(asCalled(help), columns - width - 4).map((line, i) => `  ${(i === 0 ? left : '').padEnd(width)}  ${line}`),
+  )
 }

@@ -10,11 +10,13 @@ export type Command = ((argv: readonly string[]) => Promise<number>) & {
 interface Entry {
   /** The words after the name, for the list of commands. */
   readonly usage: string
+  /** Those of them that are no names. */
+  readonly words?: readonly string[]
   readonly summary: string
   readonly load: () => Promise<Command>
 }
 
-export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
+export const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
     'list',
     {
@@ -58,6 +60,7 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
     'cleanup',
     {
       usage: 'plan',
+      words: ['plan'],
       summary: 'which finished pods would be deleted, and why; it deletes none',
       load: async () => (await import('./cleanup.ts')).command,
     },
@@ -77,7 +80,8 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   [
     'completion',
     {
-      usage: 'bash|zsh|kubectl',
+      usage: 'SHELL',
+      words: ['bash', 'zsh', 'kubectl'],
       summary: 'what a shell completes',
       load: async () => (await import('./completion.ts')).command,
     },

@@ -25,10 +25,8 @@ async function run({ words }: Parsed<Record<never, never>>): Promise<void> {
   const script = Object.entries(SCRIPTS).find(([name]) => name === shell)?.[1]
   if (script === undefined || more.length > 0) throw new UsageError('name the shell: gracewatch completion bash, zsh or kubectl')
   const commands: Completed[] = []
-  for (const [name, { summary, usage, load }] of COMMANDS) {
+  for (const [name, { summary, words: fixed = [], load }] of COMMANDS) {
     const { flags = {} } = await load()
-    // What stands in capitals is for a person to fill in.
-    const fixed = usage.split('|').filter((word) => /^[a-z]+$/.test(word))
     commands.push({ name, summary, flags: { ...flags, help: { short: 'h', help: 'What the command does.' } }, words: fixed })
   }
   process.stdout.write(script(commands))

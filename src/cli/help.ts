@@ -2,6 +2,7 @@
 import { wrap } from '../render/text.ts'
 import { type Flags, flagLines, type Parsed, parse } from './arguments.ts'
 import { COMMANDS, type Command } from './commands.ts'
+import { asCalled } from './program.ts'
 
 export interface CommandHelp {
   readonly name: string
@@ -12,6 +13,8 @@ export interface CommandHelp {
   readonly legend?: readonly string[]
   readonly examples: readonly (readonly [command: string, meaning: string])[]
 }
+
+const COLUMNS = 100
 
 export const asksForHelp = (argv: readonly string[]) => argv.includes('--help') || argv.includes('-h')
 
@@ -30,15 +33,19 @@ export function define<F extends Flags>(
 }
 
 const aligned = (rows: readonly (readonly [string, string])[]) => {
-  const width = Math.max(...rows.map(([left]) => left.length))
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`.trimEnd())
+  const called = rows.map(([left, right]) => [asCalled(left), asCalled(right)] as const)
+  const width = Math.max(...called.map(([left]) => left.length))
+  return called.flatMap(([left, right]) => {
+    const line = `  ${left.padEnd(width)}  ${right}`.trimEnd()
+    return line.length <= COLUMNS ? [line] : [`  ${left}`, `      ${right}`]
+  })
 }
 
 export function mainHelp(): string {
   return [
     'Gracewatch tells how your pods really end: a timeline, a cause and an outcome for every termination.',
     '',
-    'Usage: gracewatch COMMAND [ARGUMENTS]',
+    asCalled('Usage: gracewatch COMMAND [ARGUMENTS]'),
     '',
     ...aligned([...COMMANDS].map(([name, { usage, summary }]) => [`${name} ${usage}`.trim(), summary])),
     '',
@@ -48,18 +55,18 @@ export function mainHelp(): string {
       ['gracewatch show web-7d4b9c-x2x9k -n shop', 'how this one ended, and what to change'],
     ]),
     '',
-    'gracewatch COMMAND --help tells more.',
+    asCalled('gracewatch COMMAND --help tells more.'),
     '',
   ].join('\n')
 }
 
 function commandHelp({ name, usage, text, legend = [], examples }: CommandHelp, flags: Flags): string {
-  const lines = flagLines({ ...flags, help: { short: 'h', help: 'This text.' } })
+  const lines = flagLines({ ...flags, help: { short: 'h', help: 'This text.' } }, COLUMNS)
   return [
-    ...wrap(text, 100),
+    ...wrap(asCalled(text), COLUMNS),
     '',
     ...(legend.length === 0 ? [] : [...legend.map((line) => `  ${line}`), '']),
-    `Usage: gracewatch ${name} ${usage}`.trim(),
+    asCalled(`Usage: gracewatch ${name} ${usage}`.trim()),
     '',
     ...lines,
     ...(examples.length === 0 ? [] : ['', 'Examples:', ...aligned(examples)]),

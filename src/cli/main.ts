@@ -4,6 +4,7 @@ import { nearest } from '../nearest.ts'
 import { CommandError, UsageError } from './arguments.ts'
 import { COMMANDS } from './commands.ts'
 import { asksForHelp, mainHelp } from './help.ts'
+import { asCalled } from './program.ts'
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv
@@ -41,5 +42,6 @@ try {
   process.exitCode = error instanceof UsageError ? 2 : 1
   const expected = error instanceof UsageError || error instanceof CommandError
   const message = error instanceof Error ? error.message.split('\n')[0] : String(error)
-  process.stderr.write(`gracewatch: ${expected ? message : `this should not have happened, please report it: ${message}`}\n`)
+  const told = expected ? asCalled(message ?? '') : `this should not have happened, please report it: ${message}`
+  process.stderr.write(`gracewatch: ${told}\n`)
 }

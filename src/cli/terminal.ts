@@ -1,5 +1,6 @@
 /** Where the output goes: a terminal with its width and colours, or a pipe. */
 import { UsageError } from './arguments.ts'
+import { asCalled } from './program.ts'
 
 export interface Output {
   write(text: string): void
@@ -38,7 +39,7 @@ export function outputOf(flags: { readonly color?: string; readonly width?: stri
   const colour = flags.color === 'always' || (flags.color !== 'never' && stdout.isTTY && stdout.hasColors())
   return {
     write: (text) => void stdout.write(text),
-    hint: (text) => void process.stderr.write(`${text}\n`),
+    hint: (text) => void process.stderr.write(`${asCalled(text)}\n`),
     columns,
     colour,
   }

@@ -1,6 +1,6 @@
 /** The command as a process: what it writes where, and how it ends. */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -180,6 +180,38 @@ describe('help', () => {
       expect(stdout, name).toMatch(/\n$/)
       for (const line of stdout.split('\n')) expect(displayWidth(line), `${name}: ${line}`).toBeLessThanOrEqual(100)
     }
+  })
+})
+
+describe('as a plugin of kubectl', () => {
+  let bin: string
+  const asPlugin = (...args: string[]) => spawnSync(join(bin, 'kubectl-gracewatch'), args, { encoding: 'utf8' })
+  beforeAll(() => {
+    bin = mkdtempSync(join(tmpdir(), 'gracewatch-plugin-'))
+    // As npm links what package.json names.
+    const { bin: names } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: Record<string, string> } // our own file
+    for (const [name, path] of Object.entries(names)) symlinkSync(join(root, path), join(bin, name))
+  })
+  afterAll(() => rmSync(bin, { recursive: true, force: true }))
+
+  it('speaks of itself as it was called, in 100 columns', () => {
+    const { stdout } = asPlugin('--help')
+    expect(stdout).toMatch(/^Usage: kubectl gracewatch COMMAND \[ARGUMENTS\]$/m)
+    expect(asPlugin('shwo').stderr).toMatch(/^gracewatch: there is no command shwo: did you mean show\?\n$/)
+    expect(asPlugin('draw')).toMatchObject({
+      status: 2,
+      stderr: 'gracewatch: name a file: kubectl gracewatch draw FILE (- reads standard input)\n',
+    })
+    for (const name of ['', ...COMMANDS.keys()]) {
+      const help = asPlugin(...(name === '' ? ['--help'] : [name, '--help'])).stdout
+      for (const line of help.split('\n')) expect(displayWidth(line), `${name}: ${line}`).toBeLessThanOrEqual(100)
+      // kubectl's own examples stand as they are.
+      expect(help.replaceAll('kubectl gracewatch', '')).not.toMatch(/\bgracewatch [a-z]/)
+    }
+  }, 60_000)
+
+  it('does the same', () => {
+    expect(asPlugin('draw', file, '--utc').stdout).toBe(gracewatch(['draw', file]).stdout)
   })
 })
 

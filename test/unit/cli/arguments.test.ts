@@ -45,9 +45,16 @@ describe('parse', () => {
 })
 
 it('lines the flags up for the help', () => {
-  expect(flagLines(FLAGS)).toEqual([
+  expect(flagLines(FLAGS, 100)).toEqual([
     '  -n, --namespace=NAMESPACE  Where.',
     '  -A, --all-namespaces       Everywhere.',
     '  -o, --output=FORMAT        How.',
+  ])
+})
+
+it('breaks what is too long for a line below its beginning', () => {
+  expect(flagLines({ long: { help: 'One two three four five six.' } }, 30)).toEqual([
+    '      --long  One two three',
+    '              four five six.',
   ])
 })
