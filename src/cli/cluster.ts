@@ -41,10 +41,12 @@ export interface ClusterAccess {
   skew(): Micros
 }
 
+const PLURAL = 'podterminations'
+
 /** Where records are. */
 export const RECORDS = {
-  everywhere: `/apis/${GROUP}/${VERSION}/podterminations`,
-  of: (namespace: string) => `/apis/${GROUP}/${VERSION}/namespaces/${namespace}/podterminations`,
+  everywhere: `/apis/${GROUP}/${VERSION}/${PLURAL}`,
+  of: (namespace: string) => `/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${PLURAL}`,
 } as const
 
 /** Above this the laptop's clock and the API server's are apart; below it, the whole seconds of a Date header prove nothing. */
@@ -86,12 +88,15 @@ function isoOf(date: string): string | undefined {
   return Number.isNaN(millis) ? undefined : new Date(millis).toISOString()
 }
 
-function adviceFor({ code }: KubeError, where: string): string {
+function adviceFor({ code, message }: KubeError, where: string): string {
   switch (code) {
     case 'NotFound':
-      return `. ${where} has no PodTermination records: is Gracewatch installed there?`
+      return message.includes(PLURAL)
+        ? `. ${where} has no PodTermination records: is Gracewatch installed there? gracewatch trace needs nothing installed.`
+        : ''
     case 'Forbidden':
-      return `. Ask for the right to get and list podterminations.${GROUP}; the ClusterRole view includes it.`
+      if (!message.includes(PLURAL)) return ''
+      return `. Ask for the right to get and list ${PLURAL}.${GROUP}; the ClusterRole view includes it.`
     case 'Unauthorized':
       return `. ${where} does not accept these credentials: log in again.`
     case 'Network':
