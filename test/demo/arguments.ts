@@ -45,7 +45,8 @@ and deploy/agent.
 
   -h, --help           this text
 
-Each record is also written to out/demo/NAME.yaml. NO_COLOR switches colours off.
+Each record is also written to out/demo/NAME.yaml, and all of them, drawn, to
+out/demo/report.html. NO_COLOR switches colours off.
 `
 
 /** Throws UsageError with one line that says what is wrong and what to do. */

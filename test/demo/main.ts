@@ -7,6 +7,7 @@ import { formatSeconds } from '../cluster/progress.ts'
 import { type DemoArguments, HELP, parseArguments, UsageError } from './arguments.ts'
 import { openEmbedded } from './embedded.ts'
 import { openNamed, prepareNamed } from './named.ts'
+import { writeReport } from './records.ts'
 import { type Result, runAll } from './run.ts'
 import { Screen } from './screen.ts'
 import type { Target } from './target.ts'
@@ -80,6 +81,7 @@ function summary(screen: Screen, results: readonly Result[]): number {
     wrong.length === 0
       ? `All ${results.length} verdicts are what they have to be.`
       : `${wrong.length} of ${results.length} verdicts are not what they have to be: see WRONG above.`,
+    `All of them drawn, for a browser: ${writeReport(results.flatMap(({ records }) => records))}`,
   )
   return wrong.length === 0 ? 0 : 1
 }

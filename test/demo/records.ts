@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { API_VERSION, type PodTermination, podTerminationSchema } from '../../src/api/pod-termination.ts'
+import { report } from '../../src/page/report.ts'
 import { type KubeObject, until } from './objects.ts'
 import type { Target } from './target.ts'
 
@@ -48,4 +49,19 @@ export function writeRecord(name: string, { apiVersion, kind, metadata, ...rest 
   mkdirSync(OUT, { recursive: true })
   writeFileSync(join(OUT, `${name}.yaml`), stringify({ apiVersion, kind, metadata: kept, ...rest }))
   return `out/demo/${name}.yaml`
+}
+
+/** Writes one page with a drawing of each record. Returns the path from the project's root. */
+export function writeReport(records: readonly PodTermination[]): string {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
+  mkdirSync(OUT, { recursive: true })
+  writeFileSync(
+    join(OUT, 'report.html'),
+    report(records, {
+      title: 'Six ways in which pods end',
+      intro: ['As npm run demo has just seen them on a real cluster; each is also beside this file, as YAML.'],
+      timeZone: timeZone === 'Etc/UTC' ? 'UTC' : timeZone,
+    }),
+  )
+  return 'out/demo/report.html'
 }

@@ -1,3 +1,4 @@
+import type { PodTermination } from '../../src/api/pod-termination.ts'
 import type { Progress } from '../cluster/progress.ts'
 import { EXPERIMENTS } from './experiments.ts'
 import { writeRecord } from './records.ts'
@@ -10,12 +11,15 @@ import type { Check } from './verdicts.ts'
 export interface Result {
   readonly title: string
   readonly right: boolean
+  /** Of the pods that it ended, as they were recorded. */
+  readonly records: readonly PodTermination[]
 }
 
 /** Runs the six, prints each record as it is there, and returns the verdicts in the order of the numbers. */
 export async function runAll(target: Target, screen: Screen, progress: Progress, signal: AbortSignal): Promise<Result[]> {
   const results = new Map<number, Result>()
-  const finish = (number: number, title: string, right: boolean) => results.set(number, { title: `${number}  ${title}`, right })
+  const finish = (number: number, title: string, right: boolean, records: readonly PodTermination[]) =>
+    results.set(number, { title: `${number}  ${title}`, right, records })
   // Whatever fails first ends the others, so that nothing goes on while things are being removed.
   const failure = new AbortController()
   const stop = AbortSignal.any([signal, failure.signal])
@@ -36,11 +40,12 @@ export async function runAll(target: Target, screen: Screen, progress: Progress,
         number,
         title,
         checks.every(({ ok }) => ok),
+        [record],
       )
     })
     try {
       await Promise.all(singles)
-      await roll(target, screen, say(6), stop, (right) => finish(6, ROLLING_UPDATE, right))
+      await roll(target, screen, say(6), stop, (right, records) => finish(6, ROLLING_UPDATE, right, records))
     } catch (error) {
       failure.abort(error)
       await Promise.allSettled(singles)
@@ -65,18 +70,21 @@ async function roll(
   screen: Screen,
   note: (text: string) => void,
   signal: AbortSignal,
-  finish: (right: boolean) => void,
+  finish: (right: boolean, records: readonly PodTermination[]) => void,
 ): Promise<void> {
   note('starting')
   const update = await prepareRollingUpdate(target, signal)
-  let count = 0
+  const records: PodTermination[] = []
   const all: Check[] = []
   const traffic = await update.run(({ record, object }) => {
-    count += 1
+    const count = records.push(record)
     const checks = rollingUpdateChecks(record, target.agent)
     all.push(...checks)
     screen.result(`6  ${ROLLING_UPDATE}: old pod ${count} of 3`, record, checks, writeRecord(`6-rolling-update-${count}`, object))
   }, note)
   screen.print('', trafficWords(traffic))
-  finish(all.every(({ ok }) => ok))
+  finish(
+    all.every(({ ok }) => ok),
+    records,
+  )
 }
