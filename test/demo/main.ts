@@ -95,6 +95,7 @@ async function keep(screen: Screen, cluster: Cluster, target: Target | undefined
     commands.push(
       [`kubectl get pterm ${space}`, 'the records; -o wide, -o yaml'],
       [`npx gracewatch show 3-prestop-20s ${space}`, 'one of them as a picture'],
+      [`npx gracewatch open ${space}`, 'all of them as a page, live'],
       [`kubectl events ${space} --types=Warning`, 'what was told on the pods'],
       [`kubectl rollout restart ${space} deployment/web`, 'ends three more'],
     )
