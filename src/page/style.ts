@@ -34,7 +34,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; color: var(--gw-quiet); padding: 4px 0; }
 th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--gw-line); vertical-align: top; }
 th { font-size: 13px; color: var(--gw-quiet); font-weight: 600; white-space: nowrap; }
-td { overflow-wrap: anywhere; }
+td, li, summary { overflow-wrap: anywhere; }
 td.time, td.number { white-space: nowrap; }
 tr.here td { background: color-mix(in srgb, var(--gw-pod) 12%, transparent); }
 tr.new td { animation: arrive 3s; }
