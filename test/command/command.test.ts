@@ -100,6 +100,15 @@ describe('replay', () => {
     })
   })
 
+  it('draws the examples that come with it, and names them', () => {
+    const { code, stderr } = gracewatch(['replay'])
+    expect(code).toBe(2)
+    const [, names = ''] = /^gracewatch: name a file .* examples: (.*)\n$/.exec(stderr) ?? []
+    expect(names.split(', ')).toContain('prestop-overran')
+    const { stdout } = gracewatch(['replay', 'prestop-overran'])
+    expect(stdout).toMatch(/ FORCED KILL\n[\s\S]*^WARNING PreStopOverran \(app\): /m)
+  })
+
   it('writes the record as the recorder would have, for draw too', () => {
     const { stdout } = gracewatch(['replay', '-', '-o', 'yaml'], evidence)
     expect(stdout).toMatch(/^apiVersion: gracewatch\.dev\/v1alpha1\nkind: PodTermination\n/)
