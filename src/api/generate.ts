@@ -8,6 +8,7 @@ import { stringify } from 'yaml'
 import { agentSettingsPage } from '../agent/settings.ts'
 import { ruleFileYaml, runbookIndex } from '../alerts/files.ts'
 import { CHART, chartFiles } from '../chart/files.ts'
+import { commandPage } from '../cli/page.ts'
 import { dashboardJson } from '../dashboard/dashboard.ts'
 import { metricsPage } from '../metrics/page.ts'
 import { settingsPage } from '../settings.ts'
@@ -38,6 +39,7 @@ export function generatedFiles(): Map<string, string> {
     resources: RESOURCES.map(({ plural }) => `${plural}.${GROUP}.yaml`),
   }
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
+  files.set('docs/cli.md', commandPage(note('src/cli')))
   files.set('docs/settings.md', settingsPage())
   files.set('docs/agent-settings.md', agentSettingsPage())
   files.set('docs/metrics.md', metricsPage(note('src/metrics/definitions.ts')))

@@ -5,6 +5,8 @@ import type { Flags } from './arguments.ts'
 export type Command = ((argv: readonly string[]) => Promise<number>) & {
   /** Absent: what the controller takes, which are settings. */
   readonly flags?: Flags
+  /** Its help as --help writes it. */
+  readonly help?: () => string
 }
 
 interface Entry {

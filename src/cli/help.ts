@@ -29,7 +29,7 @@ export function define<F extends Flags>(
     process.stdout.write(commandHelp(help, flags))
     return 0
   }
-  return Object.assign(command, { flags })
+  return Object.assign(command, { flags, help: () => commandHelp(help, flags) })
 }
 
 const aligned = (rows: readonly (readonly [string, string])[]) => {

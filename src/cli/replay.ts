@@ -8,6 +8,7 @@ import { type Parsed, UsageError } from './arguments.ts'
 import { recordsFromEvidence } from './evidence-file.ts'
 import { readText } from './files.ts'
 import { type CommandHelp, define } from './help.ts'
+import { isPicture, PICTURES, pictured } from './pictures.ts'
 import { printed } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 
@@ -15,8 +16,8 @@ const flags = {
   output: {
     short: 'o',
     value: 'FORMAT',
-    choices: ['wide', 'yaml', 'json'],
-    help: 'wide: time, source and bounds of every mark; yaml, json: the records.',
+    choices: ['wide', ...PICTURES, 'yaml', 'json'],
+    help: 'wide: time, source and bounds of every mark; svg: a drawing; html: a page of its own; yaml, json: the records.',
   },
   ...TIME_FLAGS,
   ...OUTPUT_FLAGS,
@@ -38,7 +39,7 @@ const help: CommandHelp = {
   ],
 }
 
-function run({ words, flags: given }: Parsed<typeof flags>): void {
+async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void> {
   const [file, ...more] = words
   if (file === undefined)
     throw new UsageError(`name a file (- reads standard input), or one of the examples: ${examples().join(', ')}`)
@@ -46,6 +47,11 @@ function run({ words, flags: given }: Parsed<typeof flags>): void {
   const output = outputOf(given)
   const records = recordsFromEvidence(readText(pathOf(file)), file === '-' ? 'standard input' : file)
   const { output: format } = given
+  const timeZone = timeZoneOf(given)
+  if (isPicture(format)) {
+    output.write(await pictured(records, format, { timeZone }))
+    return
+  }
   if (format === 'yaml' || format === 'json') {
     const texts = records.map((record) => printed(recordObject(record), format))
     output.write(texts.join(format === 'yaml' ? '---\n' : ''))
@@ -55,7 +61,7 @@ function run({ words, flags: given }: Parsed<typeof flags>): void {
     width: output.columns ?? DEFAULT_WIDTH,
     colour: output.colour,
     wide: format === 'wide',
-    timeZone: timeZoneOf(given),
+    timeZone,
   }
   output.write(`${records.map((record) => draw(record, options).join('\n')).join('\n\n\n')}\n`)
 }
