@@ -2,6 +2,8 @@
 // The one file of the project in plain JavaScript: the Node that starts it may be as old as 20, which can neither strip
 // types nor load the Kubernetes client. It installs what is missing and goes on under the Node of node_modules.
 //
+// In a published package it starts what was built, under the Node that is there.
+//
 //   launch.js ARGS…                 the gracewatch command
 //   launch.js --run FILE.ts ARGS…   a script of the repository (what the npm scripts call)
 import { spawn, spawnSync } from 'node:child_process'
@@ -66,9 +68,21 @@ function install() {
   }
 }
 
-try {
-  // A published package has no lock file of its own: npm has installed its dependencies already.
-  if (existsSync(join(root, 'package-lock.json')) && !installed()) install()
+/** npm packs no lock file, and installs the dependencies itself. */
+const repository = existsSync(join(root, 'package-lock.json'))
+
+async function runBuilt() {
+  const least = 24
+  if (Number(process.versions.node.split('.')[0]) >= least) {
+    await import('../dist/cli/main.js')
+    return
+  }
+  say(`this needs Node ${least} or later, and ${process.execPath} is ${process.version}`)
+  process.exitCode = 1
+}
+
+function runSources() {
+  if (!installed()) install()
   const argv = process.argv.slice(2)
   const target = argv[0] === '--run' ? [join(root, argv[1] ?? ''), ...argv.slice(2)] : [join(root, 'src/cli/main.ts'), ...argv]
   const path = `${join(modules, '.bin')}:${process.env.PATH ?? ''}`
@@ -89,6 +103,11 @@ try {
     if (signal) process.kill(process.pid, signal)
     process.exitCode = code ?? 1
   })
+}
+
+try {
+  if (repository) runSources()
+  else await runBuilt()
 } catch (error) {
   say(error.message)
   process.exitCode = 1

@@ -42,7 +42,9 @@ const help: CommandHelp = {
 async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void> {
   const [file, ...more] = words
   if (file === undefined)
-    throw new UsageError(`name a file (- reads standard input), or one of the examples: ${examples().join(', ')}`)
+    throw new UsageError(
+      `name a file (- reads standard input)${examples().length === 0 ? '' : `, or one of the examples: ${examples().join(', ')}`}`,
+    )
   if (more.length > 0) throw new UsageError(`one file at a time: gracewatch replay ${file}`)
   const output = outputOf(given)
   const records = recordsFromEvidence(readText(pathOf(file)), file === '-' ? 'standard input' : file)
