@@ -123,7 +123,10 @@ export class Tracer {
       ...selectors,
       onChange: (change) => {
         const { object, previous, type } = change
-        recorder.onPod(change)
+        // To a watch with a selector, a pod whose labels no longer match is as good as deleted.
+        const doubtful = type === 'Deleted' && selectors.labelSelector !== undefined && object.deletionTimestamp === undefined
+        if (doubtful) void this.#stillThere(object).then((there) => there || recorder.onPod(change))
+        else recorder.onPod(change)
         const begins = object.deletionTimestamp !== undefined && previous?.deletionTimestamp === undefined
         if (begins && type !== 'Deleted' && type !== 'Vanished') onBegun(object)
       },
@@ -148,6 +151,16 @@ export class Tracer {
     await this.#recorder.finish()
     await this.#recorder.stop()
     this.#unobserve?.()
+  }
+
+  async #stillThere({ namespace, name, uid }: PodSnapshot): Promise<boolean> {
+    try {
+      const response = await this.#options.http.request({ method: 'GET', path: `/api/v1/namespaces/${namespace}/pods/${name}` })
+      return response.json<{ metadata?: { uid?: string } }>().metadata?.uid === uid
+    } catch {
+      // Gone, or not to be asked: then the watch's word is all that there is.
+      return false
+    }
   }
 
   #watch<T extends Identified>(
