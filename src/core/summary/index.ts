@@ -72,6 +72,7 @@ function graceOf(records: readonly PodTermination[]): number | undefined {
   const started = ({ startedAt }: PodTermination) => parseTime(startedAt) ?? 0
   const [latest] = records
     .filter((record) => record.pod.graceSeconds !== undefined && !isCutShort(record))
-    .sort((a, b) => started(b) - started(a))
+    // Of two at the same time, the longer: the order of the records says nothing.
+    .sort((a, b) => started(b) - started(a) || (b.pod.graceSeconds ?? 0) - (a.pod.graceSeconds ?? 0))
   return latest?.pod.graceSeconds
 }

@@ -128,12 +128,17 @@ function adviseFrom(
 /** Too many were killed: how long those would have needed is not known, so there is a value to try, and no more. */
 function adviseTrial(needs: readonly Bounded[], current: number | undefined, more: number, reasons: string[]): Advice {
   const killed = needs.filter(({ most }) => !Number.isFinite(most))
-  const least = Math.max(...needs.map((need) => need.least))
-  const seconds = stepUp(Math.max((current ?? 0) * 2, least * MARGIN) + more)
+  const longestKilled = Math.max(...killed.map(({ least }) => least))
+  const longest = Math.max(...needs.map(({ least }) => least))
+  const seconds = stepUp(Math.max(longestKilled * 2, longest * MARGIN) + more)
+  const enough = current !== undefined && current >= seconds
+  const told = `${of(killed.length, needs.length)} ${killed.length === 1 ? 'was' : 'were'} killed before the end of the shutdown, after up to ${number(longestKilled)} s, so how long that takes is not known`
   reasons.push(
-    `${of(killed.length, needs.length)} ${killed.length === 1 ? 'was' : 'were'} killed before the end of the shutdown, so how long that takes is not known: ${seconds} s is a value to try, then look again.`,
+    enough
+      ? `${told}. The grace period is twice as long now: look again when more have ended with it.`
+      : `${told}: ${seconds} s is a value to try, then look again.`,
   )
-  return { seconds, change: 'Raise', sureness: 'Low' }
+  return enough ? { seconds: current, change: 'Keep', sureness: 'Low' } : { seconds, change: 'Raise', sureness: 'Low' }
 }
 
 /**
