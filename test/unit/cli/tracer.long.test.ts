@@ -18,6 +18,7 @@ import { clientOf } from '../kube/support/http.ts'
 import { json } from '../kube/support/server.ts'
 
 const LIST_VERSION = '1'
+const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 /** Moves every time in the text of an object, and that in the name of an Event. */
 function moved(text: string, micros: number): string {
@@ -28,8 +29,12 @@ function moved(text: string, micros: number): string {
     .replace(/\.([0-9a-f]{16})"/g, (_, hex: string) => `.${(BigInt(`0x${hex}`) + BigInt(micros) * 1000n).toString(16)}"`)
 }
 
-/** Begins to tell when every watch stands. */
-async function retell(fixture: Fixture, forbidden: readonly string[] = []) {
+/**
+ * Begins to tell when every watch stands.
+ *
+ * @param onGet answers whether the pod is there, where it is asked for by its name
+ */
+async function retell(fixture: Fixture, forbidden: readonly string[] = [], onGet: () => boolean = () => false) {
   const watches: { resource: string; reason: string | undefined; response: ServerResponse }[] = []
   const timers: NodeJS.Timeout[] = []
   const resources = ['pods', 'events', 'endpointslices']
@@ -56,6 +61,7 @@ async function retell(fixture: Fixture, forbidden: readonly string[] = []) {
     const resource = url.pathname.split('/').at(-1) ?? ''
     if (forbidden.includes(resource))
       return json(response, 403, { kind: 'Status', reason: 'Forbidden', message: `no ${resource}` })
+    if (resource === fixture.truth.pod.name && onGet()) return json(response, 200, { metadata: { uid: fixture.uid } })
     if (!resources.includes(resource)) return json(response, 404, { kind: 'Status', reason: 'NotFound', message: 'not here' })
     if (!url.searchParams.has('watch'))
       return json(response, 200, { kind: 'List', metadata: { resourceVersion: LIST_VERSION }, items: [] })
@@ -79,9 +85,8 @@ async function trace(fixture: Fixture, forbidden: readonly string[] = []) {
   const http = await retell(fixture, forbidden)
   const { promise, resolve } = Promise.withResolvers<PodTermination>()
   const [begun, lacking]: [PodSnapshot[], string[]] = [[], []]
-  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
   const tracer = new Tracer({
-    ...{ http, log, namespace: fixture.truth.pod.namespace, selection: { words: 'all of them' } },
+    ...{ http, log: SILENT, namespace: fixture.truth.pod.namespace, selection: { words: 'all of them' } },
     onLacking: (sentence) => lacking.push(sentence),
     onBegun: (pod) => begun.push(pod),
     onOverdue: () => {},
@@ -131,6 +136,39 @@ describe('a trace', () => {
     const { record, lacking } = await trace(fixtureOf('19-'), ['events'])
     expect(lacking).toEqual([expect.stringMatching(/events.*when hooks began and stop signals were sent is known only by rule$/)])
     expect(record).toMatchObject({ cause: { type: 'EvictedByAPI' }, outcome: 'Graceful' })
+  })
+
+  it.each([
+    ['has not ended where it is still there', true, []],
+    ['has ended where it is not', false, ['app']],
+  ])('a pod that the watch of a selector no longer tells of %s', { timeout: 30_000 }, async (_, there, ended) => {
+    const fixture = fixtureOf('05-')
+    const running = fixture.lines.findLast(
+      ({ resource, object }) => resource === 'pods' && object.metadata.deletionTimestamp === undefined,
+    )
+    if (running === undefined) throw new Error('the fixture does not begin with a pod that runs')
+    const lines = (['ADDED', 'DELETED'] as const).map((type, i) => ({
+      ...running,
+      type,
+      arrivedAt: running.arrivedAt + i * SECOND,
+    }))
+    const asked = Promise.withResolvers<void>()
+    const http = await retell({ ...fixture, lines }, [], () => {
+      asked.resolve()
+      return there
+    })
+    const seen: (string | undefined)[] = []
+    const tracer = new Tracer({
+      ...{ http, log: SILENT, namespace: fixture.truth.pod.namespace, selection: { labelSelector: 'app=web', words: 'some' } },
+      ...{ onLacking: () => {}, onBegun: () => {}, onOverdue: () => {} },
+      onEvidence: (facts, now) => seen.push(assemble(facts, now)?.pod.name),
+    })
+    await tracer.start()
+    onTestFinished(() => tracer.stop())
+    await asked.promise
+    // Longer than what a recorder waits for late Events.
+    await new Promise((done) => setTimeout(done, 1500))
+    expect(seen).toEqual(ended)
   })
 
   it('does not begin where pods may not be watched', async () => {
