@@ -4,13 +4,14 @@ import { keyOf, NEEDS } from '../core/doctor/rights.ts'
 import type { DoctorFacts, NodeClock, OwnPod, Reading, Right } from '../core/doctor/types.ts'
 import { type Micros, parseTime } from '../core/time.ts'
 import { KubeError } from '../kube/errors.ts'
+import { SETTINGS } from '../settings.ts'
 import type { ClusterAccess } from './cluster.ts'
 import { RECORDS } from './cluster.ts'
 
 /** Where the chart puts them unless told otherwise: for those who may not look everywhere. */
-const CONTROLLER_NAMESPACE = 'gracewatch-system'
-const AGENT_NAMESPACE = 'gracewatch-agent'
-const LEASE = 'gracewatch-controller'
+const CONTROLLER_NAMESPACE = SETTINGS.namespace.fallback
+const AGENT_NAMESPACE = SETTINGS.agentNamespace.fallback
+const LEASE = SETTINGS.leaseName.fallback
 const PAGE = 500
 /** Of so many records the agents' clocks are looked up. */
 const RECORDS_LOOKED_AT = 100

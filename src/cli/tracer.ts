@@ -21,6 +21,7 @@ import type { KubeHttp } from '../kube/http.ts'
 import type { Log } from '../kube/log.ts'
 import { Reflector } from '../kube/reflector.ts'
 import type { Identified } from '../kube/reflector-types.ts'
+import { SETTINGS } from '../settings.ts'
 import { CommandError } from './arguments.ts'
 import { RECORDS } from './cluster.ts'
 import type { PodSelection } from './pod-selection.ts'
@@ -42,7 +43,6 @@ export interface TracerOptions {
 
 type Watch = Pick<Reflector<Identified>, 'start' | 'stop' | 'whenSynced'>
 
-const AGENT_NAMESPACE = 'gracewatch-agent'
 /** Nothing is written over the network. */
 const NO_LIMIT = 100_000
 const CONCURRENCY = 8
@@ -65,7 +65,12 @@ export class Tracer {
       ...{ http, log, onEvidence, clock: this.#clock },
       settings: {
         ...{ namespaces: [namespace], excludeNamespaces: [], record: 'All', recordCompletions: true },
-        ...{ namespace, agentNamespace: AGENT_NAMESPACE, writeConcurrency: CONCURRENCY, writesPerSecond: NO_LIMIT },
+        ...{
+          namespace,
+          agentNamespace: SETTINGS.agentNamespace.fallback,
+          writeConcurrency: CONCURRENCY,
+          writesPerSecond: NO_LIMIT,
+        },
       },
       leadership: { isLeader: () => true },
       records: new Kept(options.onOverdue),
