@@ -1,13 +1,13 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, long, replay (nothing but Node) · command (and Go, for helm) · agent (Linux, root) · cluster, apiserver, e2e (both; see README).
+ * The suites and what they need: unit, long, replay (nothing but Node) · command (and Go, for helm) · page (Linux, root: it installs Chromium) · agent (Linux, root) · cluster, apiserver, e2e (both; see README).
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
-const SUITES = ['check', 'unit', 'long', 'command', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
+const SUITES = ['check', 'unit', 'long', 'command', 'page', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
 interface Counts {
   passed: number

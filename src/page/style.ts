@@ -34,7 +34,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; color: var(--gw-quiet); padding: 4px 0; }
 th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--gw-line); vertical-align: top; }
 th { font-size: 13px; color: var(--gw-quiet); font-weight: 600; white-space: nowrap; }
-td, li, summary { overflow-wrap: anywhere; }
+li, summary { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 td.time, td.number { white-space: nowrap; }
 tr.here td { background: color-mix(in srgb, var(--gw-pod) 12%, transparent); }
 tr.new td { animation: arrive 3s; }
@@ -51,5 +52,6 @@ summary { cursor: pointer; font-weight: 600; }
 @media (max-width: 760px) {
   body { padding: 0 12px 32px; }
   .wide { display: none; }
+  td.time { white-space: normal; min-width: 11ch; }
 }
 `

@@ -147,7 +147,7 @@ describe('a record', () => {
     const told = () => page.locator('.told:visible').allTextContents()
     expect(await told()).toEqual([])
     const kill = page.getByRole('img', { name: /SIGKILL by the runtime/ })
-    await kill.hover()
+    await kill.locator('.touch').hover()
     expect((await told())[0]).toMatch(/^about \+17\.1 s {3}SIGKILL by the runtime {3}app$/)
     await shot(page, 'record-light')
     await page.mouse.move(0, 0)
@@ -199,7 +199,7 @@ describe('how it looks', () => {
       await shot(page, `${name}-${colorScheme}`)
     }
     await page.goto(`http://127.0.0.1:${server.port}${paths.record}`)
-    const stroke = await page.locator('svg .frame.bad').first().evaluate('(node) => getComputedStyle(node).stroke')
+    const stroke = await page.evaluate("getComputedStyle(document.querySelector('svg .frame.bad')).stroke")
     expect(stroke).toBe(rgb(PALETTES[colorScheme].bad))
     expect(complaints).toEqual([])
   })
