@@ -102,8 +102,10 @@ export class Cleaner implements Controller, RecorderObserver {
   #dueAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | undefined
   #stopping = false
-  /** Counts changes of rules: a pass by older ones ends. */
+  /** Counts what makes a plan an old one: a pass by it ends. */
   #generation = 0
+  /** UIDs of what the pass that is under way may delete. */
+  #going: ReadonlySet<string> = new Set()
   #planMs = 0
   /** The API server has asked to be left alone until then. */
   #pausedTo = 0
@@ -154,7 +156,11 @@ export class Cleaner implements Controller, RecorderObserver {
   }
 
   onPod({ type, object, previous }: Change<PodSnapshot>): void {
-    if (type === 'Deleted' || type === 'Vanished') this.#options.keeper.forget(object.uid)
+    if (type === 'Deleted' || type === 'Vanished') {
+      this.#options.keeper.forget(object.uid)
+      // Somebody else has deleted one of those that were to stay: another has to stay in its place.
+      if (object.cleanup !== undefined && !this.#going.has(object.uid)) this.#generation++
+    }
     if (object.cleanup !== undefined || previous?.cleanup !== undefined) this.#soon()
   }
 
@@ -230,6 +236,7 @@ export class Cleaner implements Controller, RecorderObserver {
     const verdicts = planned.verdicts.filter(({ action, dryRun }) => action === 'Delete' && !dryRun)
     const proceed = () =>
       !this.#stopping && generation === this.#generation && performance.now() - began < ACTS_FOR_MS && this.#ready()
+    this.#going = new Set(verdicts.map(({ pod }) => pod.uid))
     const { http } = this.#options
     const guard = () => host.elector.guard()
     const acted = await act(
