@@ -229,6 +229,7 @@ export class Cleaner implements Controller, RecorderObserver {
     if (!this.#ready()) return host.elector.isLeader() ? SOON_MS : EVERY_MS
     const rules = [...this.cleanups.values()].flatMap(({ rule }) => rule ?? []).filter(({ namespace }) => host.inScope(namespace))
     if (rules.length === 0 && threshold === undefined) return EVERY_MS
+    await this.#learnOwners(rules)
     const generation = this.#generation
     const began = performance.now()
     const planned = this.#plan(rules, threshold)
@@ -281,7 +282,7 @@ export class Cleaner implements Controller, RecorderObserver {
 
   #plan(rules: Parameters<typeof plan>[0]['rules'], threshold: Threshold | undefined): Plan {
     const { host, dryRun } = this.#options
-    const perOwner = new Set(rules.flatMap((rule) => ('spec' in rule && rule.spec.keep?.perOwner ? [rule.namespace] : [])))
+    const perOwner = countedByOwner(rules)
     const pods: FinishedPod[] = []
     for (const pod of host.pods.values()) {
       if (pod.cleanup === undefined || !host.inScope(pod.namespace)) continue
@@ -293,14 +294,26 @@ export class Cleaner implements Controller, RecorderObserver {
     return plan({ pods, jobs, rules, dryRun, now: host.serverNow(), ...(threshold === undefined ? {} : { threshold }) })
   }
 
-  /** Until it is known, pods are counted by their direct owners, of which more stay. */
+  /** What the owners of finished pods belong to, where a rule counts by that. Once an owner; what cannot be found out is asked again later. */
+  async #learnOwners(rules: Parameters<typeof plan>[0]['rules']): Promise<void> {
+    const { workloads, pods } = this.#options.host
+    const perOwner = countedByOwner(rules)
+    if (perOwner.size === 0) return
+    const asked = new Set<string>()
+    const answers: Promise<void>[] = []
+    for (const pod of pods.values()) {
+      const { owner } = pod
+      if (pod.cleanup === undefined || owner === undefined || !perOwner.has(pod.namespace) || asked.has(owner.uid)) continue
+      asked.add(owner.uid)
+      if (!workloads.settled(pod)) answers.push(workloads.resolve(pod))
+    }
+    await Promise.all(answers)
+  }
+
+  /** As long as it is not known, pods are counted by their direct owners, of which more stay. */
   #workloadOf(pod: PodSnapshot): FinishedPod['workload'] {
     const { workloads } = this.#options.host
-    if (pod.owner === undefined) return undefined
-    if (!workloads.settled(pod)) {
-      void workloads.resolve(pod)
-      return undefined
-    }
+    if (pod.owner === undefined || !workloads.settled(pod)) return undefined
     const { kind, name, uid } = workloads.known(pod)
     return uid === undefined ? undefined : { kind, name, uid }
   }
@@ -394,5 +407,9 @@ export class Cleaner implements Controller, RecorderObserver {
     if (result.result === 'Refused') log.debug({ rule: report.name, reason, error: result.message }, 'Event refused')
   }
 }
+
+/** Namespaces in which a rule counts by workload. */
+const countedByOwner = (rules: Parameters<typeof plan>[0]['rules']): ReadonlySet<string> =>
+  new Set(rules.flatMap((rule) => ('spec' in rule && rule.spec.keep?.perOwner !== undefined ? [rule.namespace] : [])))
 
 const nameOf = ({ uid, namespace, name }: CleanupObject) => ({ uid, namespace, name })
