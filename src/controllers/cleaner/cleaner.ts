@@ -227,10 +227,10 @@ export class Cleaner implements Controller, RecorderObserver {
   async #pass(): Promise<number> {
     const { host, threshold, log } = this.#options
     if (!this.#ready()) return host.elector.isLeader() ? SOON_MS : EVERY_MS
+    const generation = this.#generation
     const rules = [...this.cleanups.values()].flatMap(({ rule }) => rule ?? []).filter(({ namespace }) => host.inScope(namespace))
     if (rules.length === 0 && threshold === undefined) return EVERY_MS
     await this.#learnOwners(rules)
-    const generation = this.#generation
     const began = performance.now()
     const planned = this.#plan(rules, threshold)
     this.#planMs = performance.now() - began
