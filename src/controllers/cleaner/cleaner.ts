@@ -101,6 +101,10 @@ export class Cleaner implements Controller, RecorderObserver {
   #timer: NodeJS.Timeout | undefined
   #dueAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | undefined
+  /** Something has changed since the pass that is under way began: its plan may be without that. */
+  #again = false
+  /** Something has changed while a pass was under way. */
+  #again = false
   #stopping = false
   /** Counts what makes a plan an old one: a pass by it ends. */
   #generation = 0
@@ -186,7 +190,12 @@ export class Cleaner implements Controller, RecorderObserver {
   }
 
   #soon(): void {
-    this.#after(Math.min(LATEST_MS, Math.max(SOON_MS, this.#planMs * REST)))
+    this.#again = true
+    this.#after(this.#soonMs())
+  }
+
+  #soonMs(): number {
+    return Math.min(LATEST_MS, Math.max(SOON_MS, this.#planMs * REST))
   }
 
   /** The next pass begins in so many milliseconds, or sooner. */
@@ -197,8 +206,9 @@ export class Cleaner implements Controller, RecorderObserver {
     this.#dueAt = dueAt
     this.#timer = setTimeout(() => {
       this.#dueAt = Number.POSITIVE_INFINITY
-      // Another is under way: it is looked at again when that is over.
-      if (this.#running !== undefined) return
+      // What has changed since the one that is under way was planned is in the next one.
+      this.#again = this.#running !== undefined
+      if (this.#again) return
       this.#running = this.#run().finally(() => {
         this.#running = undefined
       })
@@ -207,13 +217,18 @@ export class Cleaner implements Controller, RecorderObserver {
 
   async #run(): Promise<void> {
     let next = EVERY_MS
+    this.#again = false
     try {
       next = await this.#pass()
     } catch (error) {
       this.#options.log.warn({ err: error }, 'cleanup pass failed, the next one follows')
     }
+    const again = this.#again || this.#dueAt < Number.POSITIVE_INFINITY
+    this.#again = false
+    clearTimeout(this.#timer)
     this.#dueAt = Number.POSITIVE_INFINITY
     this.#after(next)
+    if (again) this.#soon()
   }
 
   /** What a plan would be made of is there, and fresh: a rule that is not known yet may be one that keeps pods. */
