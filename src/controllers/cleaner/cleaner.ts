@@ -101,8 +101,6 @@ export class Cleaner implements Controller, RecorderObserver {
   #timer: NodeJS.Timeout | undefined
   #dueAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | undefined
-  /** Something has changed since the pass that is under way began: its plan may be without that. */
-  #again = false
   /** Something has changed while a pass was under way. */
   #again = false
   #stopping = false
@@ -190,12 +188,7 @@ export class Cleaner implements Controller, RecorderObserver {
   }
 
   #soon(): void {
-    this.#again = true
-    this.#after(this.#soonMs())
-  }
-
-  #soonMs(): number {
-    return Math.min(LATEST_MS, Math.max(SOON_MS, this.#planMs * REST))
+    this.#after(Math.min(LATEST_MS, Math.max(SOON_MS, this.#planMs * REST)))
   }
 
   /** The next pass begins in so many milliseconds, or sooner. */
@@ -217,7 +210,6 @@ export class Cleaner implements Controller, RecorderObserver {
 
   async #run(): Promise<void> {
     let next = EVERY_MS
-    this.#again = false
     try {
       next = await this.#pass()
     } catch (error) {
