@@ -47,29 +47,23 @@ describe('a pod that two PodCleanups select', () => {
 describe('keep.perOwner', () => {
   it.concurrent('counts by what ReplicaSets belong to', async () => {
     const namespace = spaces.owners
-    // A Deployment that does not manage its ReplicaSets: paused, it makes none.
+    const sets = ['app-1', 'app-2']
+    // Paused, it makes no ReplicaSet of its own.
     const app = await world.owner(namespace, '/apis/apps/v1/namespaces/{}/deployments', {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name: 'app' },
       ...{
         spec: {
-          paused: true,
-          replicas: 0,
-          selector: { matchLabels: { app: 'app' } },
-          template: world.stage.kubelet.template({ app: 'app' }),
+          ...{ paused: true, replicas: 0 },
+          selector: { matchExpressions: [{ key: 'app', operator: 'In', values: sets }] },
+          template: world.stage.kubelet.template({ app: 'app-1' }),
         },
       },
     })
-    for (const name of ['app-1', 'app-2']) {
-      const labels = { app: 'app', rs: name }
-      const set = await world.owner(namespace, '/apis/apps/v1/namespaces/{}/replicasets', {
-        apiVersion: 'apps/v1',
-        kind: 'ReplicaSet',
-        metadata: { name, labels, ownerReferences: [{ ...app, controller: true }] },
-        ...{ spec: { replicas: 0, selector: { matchLabels: labels }, template: world.stage.kubelet.template(labels) } },
-      })
-      await world.many(namespace, 3, { owner: set, labels, evicted: true }, name)
+    for (const name of sets) {
+      const owner = await world.heldWorkload(namespace, 'ReplicaSet', name, app)
+      await world.many(namespace, 3, { owner, labels: { app: name }, evicted: true }, name)
     }
     await world.finished(namespace, 'alone')
     await world.rule(namespace, 'one-each', { keep: { perOwner: 2 } })

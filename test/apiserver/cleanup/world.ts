@@ -206,7 +206,7 @@ export class World {
     namespace: string,
     kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet',
     name: string,
-    { held = false }: { held?: boolean } = {},
+    { held = false, owner }: { held?: boolean; owner?: Owner | undefined } = {},
   ): Promise<Owner> {
     const labels = { app: name }
     // A DaemonSet counts its pods by the nodes that fit.
@@ -214,7 +214,11 @@ export class World {
     return this.owner(namespace, `/apis/apps/v1/namespaces/{}/${kind.toLowerCase()}s`, {
       apiVersion: 'apps/v1',
       kind,
-      metadata: { name, ...(held ? { finalizers: ['example.com/held'] } : {}) },
+      metadata: {
+        ...{ name, labels },
+        ...(held ? { finalizers: ['example.com/held'] } : {}),
+        ...(owner === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
+      },
       ...{
         spec: {
           ...(kind === 'DaemonSet' ? {} : { replicas: held ? 0 : 1 }),
@@ -227,10 +231,15 @@ export class World {
   }
 
   /** One without pods that is being deleted and held by a finalizer, so that its controller leaves the pod alone that is made for it then. */
-  async heldWorkload(namespace: string, kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet', name: string): Promise<Owner> {
+  async heldWorkload(
+    namespace: string,
+    kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet',
+    name: string,
+    of?: Owner,
+  ): Promise<Owner> {
     const plural = `${kind.toLowerCase()}s`
     this.#held.push([plural, namespace, name])
-    const owner = await this.workload(namespace, kind, name, { held: true })
+    const owner = await this.workload(namespace, kind, name, { held: true, owner: of })
     const path = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name}`
     await this.http.request({ method: 'DELETE', path, body: { propagationPolicy: 'Background' } })
     return owner
