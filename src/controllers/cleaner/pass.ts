@@ -11,7 +11,9 @@ import type { RecordKeeper } from './record-keeper.ts'
 /** A namespace whose records are refused, or whose pods cannot be deleted, is left alone in a pass after so many tries. */
 const MAX_REFUSED = 5
 /** What was refused is tried again after this: a quota is raised by a person. */
-export const RETRY_MS = 60_000
+const RETRY_MS = 60_000
+/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects. */
+const RETRY_FORBIDDEN_MS = 5000
 const MAX_HELD = 20_000
 
 export interface PassOptions {
@@ -45,6 +47,8 @@ export class Held {
   /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
   readonly #namespaces = new Map<string, { readonly until: number; readonly refusal: Refused }>()
   readonly #pods = new Map<string, number>()
+  /** Forbidden once already, namespaces and pods: the next time it is meant. */
+  readonly #forbidden = new Set<string>()
 
   refusalIn(namespace: string, now: number): Refused | undefined {
     const held = this.#namespaces.get(namespace)
@@ -54,7 +58,8 @@ export class Held {
   }
 
   refuse(namespace: string, refusal: Refused, now: number): void {
-    this.#namespaces.set(namespace, { until: now + RETRY_MS, refusal })
+    const ms = refusal.reason === 'Forbidden' ? this.#forbids(namespace) : RETRY_MS
+    this.#namespaces.set(namespace, { until: now + ms, refusal })
   }
 
   holdsPod(uid: string, now: number): boolean {
@@ -66,12 +71,20 @@ export class Held {
 
   holdPod(uid: string, now: number): void {
     if (this.#pods.size >= MAX_HELD) this.#pods.clear()
-    this.#pods.set(uid, now + RETRY_MS)
+    this.#pods.set(uid, now + this.#forbids(uid))
+  }
+
+  #forbids(whom: string): number {
+    if (this.#forbidden.has(whom)) return RETRY_MS
+    if (this.#forbidden.size >= MAX_HELD) this.#forbidden.clear()
+    this.#forbidden.add(whom)
+    return RETRY_FORBIDDEN_MS
   }
 
   clear(): void {
     this.#namespaces.clear()
     this.#pods.clear()
+    this.#forbidden.clear()
   }
 }
 
