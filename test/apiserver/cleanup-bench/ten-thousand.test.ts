@@ -19,7 +19,10 @@ import { Podgc } from './podgc.ts'
 import { requestsServed, since } from './requests.ts'
 
 const COUNT = Number(process.env.GRACEWATCH_CLEANUP_PODS ?? 2000)
-const THRESHOLD = COUNT / 5
+/** A rate that is a setting does not depend on how many there are. */
+const FEW = Math.min(COUNT, 1000)
+const thresholdOf = (count: number): number => count / 5
+const THRESHOLD = thresholdOf(COUNT)
 const TO_DELETE = COUNT - THRESHOLD
 const MIB = 1024 * 1024
 const MINUTES = 60_000
@@ -80,15 +83,15 @@ async function nobodyElses(): Promise<void> {
   await eventually(none, 60_000, 'finished pods of others gone')
 }
 
-async function filled(what: What): Promise<ReadonlyMap<string, PilePod>> {
+async function filled(what: What, count = COUNT): Promise<ReadonlyMap<string, PilePod>> {
   await pile.clear()
   const at = performance.now()
   // Until they have finished, a ReplicaSet that wants no pods would delete them.
   await bed.cluster.stopPart('kube-controller-manager')
-  const pods = await pile.fill(COUNT, what).finally(() => bed.cluster.startPart('kube-controller-manager'))
-  console.log(`${COUNT} finished pods (${what}) made in ${((performance.now() - at) / 1000).toFixed(1)} s`)
-  expect(pods.size).toBe(COUNT)
-  expect((await pile.left()).size).toBe(COUNT)
+  const pods = await pile.fill(count, what).finally(() => bed.cluster.startPart('kube-controller-manager'))
+  console.log(`${count} finished pods (${what}) made in ${((performance.now() - at) / 1000).toFixed(1)} s`)
+  expect(pods.size).toBe(count)
+  expect((await pile.left()).size).toBe(count)
   return pods
 }
 
@@ -102,10 +105,13 @@ interface GracewatchRun {
   readonly what: What
   readonly rate: number
   readonly concurrency: number
+  readonly count?: number
 }
 
-async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise<number> {
-  const pods = await filled(what)
+async function byGracewatch({ what, rate, concurrency, count = COUNT }: GracewatchRun): Promise<number> {
+  const pods = await filled(what, count)
+  const threshold = thresholdOf(count)
+  const toDelete = count - threshold
   const deletions = await Deletions.start(bed.http, pile.label)
   let controller: ControllerProcess | undefined
   try {
@@ -119,7 +125,7 @@ async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise
       args: [
         ...pile.namespaces.map((namespace) => `--namespaces=${namespace}`),
         '--cleanup',
-        `--cleanup-total=${THRESHOLD}`,
+        `--cleanup-total=${threshold}`,
         '--cleanup-bare-pods',
         '--cleanup-finished-job-pods',
         // These pods have just been made, where a pile is of days ago: it is none to reconstruct as of the last hour, and none too young.
@@ -137,7 +143,7 @@ async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise
     await running.ready()
     await running.leads()
     const idle = running.memory()
-    await deletions.reach(TO_DELETE, PATIENCE_MS, () => {
+    await deletions.reach(toDelete, PATIENCE_MS, () => {
       if (!running.running) throw new Error(`the controller has ended: ${running.text}`)
     })
     const requests = since(before, await requestsServed(bed.http))
@@ -149,8 +155,8 @@ async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise
     const deleted = deletions.all.map(({ uid }) => pods.get(uid))
     const left = await pile.left()
     const recorded = await pile.recorded()
-    expect(deletions.all).toHaveLength(TO_DELETE)
-    expect(left.size).toBe(THRESHOLD)
+    expect(deletions.all).toHaveLength(toDelete)
+    expect(left.size).toBe(threshold)
     expect(deleted.filter((pod) => pod === undefined || pod.protected)).toEqual([])
     const failed = deleted.flatMap((pod) => (pod?.phase === 'Failed' ? [pod] : []))
     expect(failed.filter(({ uid }) => !recorded.has(uid))).toEqual([])
@@ -163,11 +169,11 @@ async function byGracewatch({ what, rate, concurrency }: GracewatchRun): Promise
     const total = requests.reduce((sum, [, count]) => sum + count, 0)
     const mib = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB`
     figures.push(
-      `Gracewatch (${what}, at most ${rate} a second, ${concurrency} at once): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
-        `${whole.toFixed(1)} s from its start; ${failed.length} records; ${(total / TO_DELETE).toFixed(2)} requests a delete ` +
+      `Gracewatch (${count} pods, ${what}, at most ${rate} a second, ${concurrency} at once): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
+        `${whole.toFixed(1)} s from its start; ${failed.length} records; ${(total / toDelete).toFixed(2)} requests a delete ` +
         `(${requests
           .slice(0, 5)
-          .map(([key, count]) => `${key} ${(count / TO_DELETE).toFixed(2)}`)
+          .map(([key, count]) => `${key} ${(count / toDelete).toFixed(2)}`)
           .join(', ')}); ` +
         `resident ${mib(idle.resident)} at first, ${mib(resident)} after, ${mib(peak)} at most`,
     )
@@ -233,12 +239,12 @@ describe(`${COUNT} finished pods`, () => {
   it(
     'as they come out of the box: Gracewatch at its default rate, and podgc at its own',
     async () => {
-      const perSecond = await byGracewatch({ what: 'mixed', rate: DEFAULT_RATE, concurrency: DEFAULT_CONCURRENCY })
+      const perSecond = await byGracewatch({ what: 'mixed', rate: DEFAULT_RATE, concurrency: DEFAULT_CONCURRENCY, count: FEW })
       // A burst of a second's worth goes at once.
       expect(perSecond).toBeLessThanOrEqual((DEFAULT_RATE * TO_DELETE) / (TO_DELETE - DEFAULT_RATE) + 1)
       await filled('mixed')
       const deletions = await Deletions.start(bed.http, pile.label)
-      const podgc = Podgc.start(bed.cluster, { threshold: THRESHOLD })
+      const podgc = Podgc.start(bed.cluster, { threshold: thresholdOf(FEW) })
       try {
         // What comes in a burst comes first.
         await deletions.reach(50, MINUTES, () => podgc.check())
