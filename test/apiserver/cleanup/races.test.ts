@@ -40,7 +40,7 @@ function once(method: 'GET' | 'DELETE', path: RegExp, act: () => Promise<void>):
   return { calls: () => calls }
 }
 
-describe('a pod that is replaced under its name', () => {
+describe.concurrent('a pod that is replaced under its name', () => {
   it.concurrent.each([
     ['GET', 'read'],
     ['DELETE', 'asked'],
@@ -64,7 +64,7 @@ describe('a pod that is replaced under its name', () => {
   })
 })
 
-describe('a finalizer that is put on in between', () => {
+describe.concurrent('a finalizer that is put on in between', () => {
   it.concurrent.each([
     ['GET', 'finalizer'],
     ['DELETE', 'late'],
@@ -87,7 +87,7 @@ describe('a finalizer that is put on in between', () => {
   })
 })
 
-describe('each DELETE', () => {
+describe.concurrent('each DELETE', () => {
   it('names the version that was read, and leaves the grace period to the pod', async () => {
     const namespace = spaces.slow
     const { front } = await alone('slow')

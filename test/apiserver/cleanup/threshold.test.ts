@@ -11,7 +11,7 @@ beforeAll(() => {
   world = host.world
 })
 
-describe('the threshold', () => {
+describe.concurrent('the threshold', () => {
   it('in total counts what PodCleanups select, and takes the oldest of the others in all namespaces', async () => {
     const [own, first, second, ruled] = [
       await world.stage.namespace('total-own'),
@@ -71,7 +71,7 @@ describe('the threshold', () => {
   })
 })
 
-describe('where nothing changes', () => {
+describe.concurrent('where nothing changes', () => {
   it('a minute costs two writes of a status at most, and no read of a pod', async () => {
     const [own, namespace] = [await world.stage.namespace('quiet-own'), await world.namespace('quiet')]
     await world.many(namespace, 20)
@@ -98,7 +98,7 @@ describe('where nothing changes', () => {
   })
 })
 
-describe('a namespace of 500 pods', () => {
+describe.concurrent('a namespace of 500 pods', () => {
   it('holds one of 5 up for no more than its turns, and all go at the rate that is set', async () => {
     const RATE = 25
     const [own, large, small] = [
