@@ -21,10 +21,11 @@ beforeAll(async () => {
   running = await world.lead({ own: world.stage.bed.namespace, namespaces })
 })
 
-describe('a pod that two PodCleanups select', () => {
+describe.concurrent('a pod that two PodCleanups select', () => {
   it.concurrent('goes only if both let it go, and each says why not', async () => {
     const namespace = spaces.two
     const names = await world.many(namespace, 12, { labels: { app: 'web' } })
+    await delay(1100)
     const others = await world.many(namespace, 3, { labels: { app: 'other' } }, 'other')
     await world.rule(namespace, 'few', { selector: { matchLabels: { app: 'web' } }, keep: { total: 2 } })
     await world.rule(namespace, 'more', { keep: { total: 8 } })
@@ -44,7 +45,7 @@ describe('a pod that two PodCleanups select', () => {
   })
 })
 
-describe('keep.perOwner', () => {
+describe.concurrent('keep.perOwner', () => {
   it.concurrent('counts by what ReplicaSets belong to', async () => {
     const namespace = spaces.owners
     const sets = ['app-1', 'app-2']
@@ -71,7 +72,7 @@ describe('keep.perOwner', () => {
   })
 })
 
-describe('a PodCleanup that is deleted in mid-pass', () => {
+describe.concurrent('a PodCleanup that is deleted in mid-pass', () => {
   it.concurrent('stops the pass', async () => {
     const namespace = spaces.cut
     const own = await world.stage.namespace('cut-own')
@@ -88,7 +89,7 @@ describe('a PodCleanup that is deleted in mid-pass', () => {
   })
 })
 
-describe('a PodCleanup that is changed', () => {
+describe.concurrent('a PodCleanup that is changed', () => {
   it.concurrent('is followed: a lower number lets more go, dryRun stops it', async () => {
     const namespace = spaces.changed
     const names = await world.many(namespace, 8, { phase: 'Succeeded' })
@@ -104,7 +105,7 @@ describe('a PodCleanup that is changed', () => {
   })
 })
 
-describe('a dry run', () => {
+describe.concurrent('a dry run', () => {
   it.concurrent('on the object deletes and records nothing, and its status says what it would do', async () => {
     const namespace = spaces.dry
     const before = world.stage.records.all.length
@@ -154,7 +155,7 @@ describe('a dry run', () => {
   })
 })
 
-describe('a PodCleanup outside of the controller', () => {
+describe.concurrent('a PodCleanup outside of the controller', () => {
   it.concurrent('(--namespaces) is not touched, nor are its pods', async () => {
     await world.many(outside, 3, { phase: 'Succeeded' })
     await world.rule(outside, 'all', { keep: { total: 0 } })

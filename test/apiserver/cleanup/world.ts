@@ -165,7 +165,8 @@ export class World {
   }
 
   async remove(namespace: string, name: string): Promise<void> {
-    await this.http.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}` })
+    const body = { gracePeriodSeconds: 0 }
+    await this.http.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}`, body })
   }
 
   async pods(namespace: string, labelSelector = ''): Promise<readonly PodObject[]> {
