@@ -101,6 +101,14 @@ function rateOf(deletions: readonly Deletion[]): { readonly seconds: number; rea
   return { seconds, perSecond: (deletions.length - 1) / seconds }
 }
 
+/** The requests of anybody, all and the commonest. */
+function perDelete(requests: readonly (readonly [string, number])[], deletes: number): string {
+  const share = (count: number) => (count / deletes).toFixed(2)
+  const total = requests.reduce((sum, [, count]) => sum + count, 0)
+  const commonest = requests.slice(0, 4).map(([key, count]) => `${key} ${share(count)}`)
+  return `${share(total)} requests a delete (${commonest.join(', ')})`
+}
+
 interface GracewatchRun {
   readonly what: What
   readonly rate: number
@@ -166,15 +174,10 @@ async function byGracewatch({ what, rate, concurrency, count = COUNT }: Gracewat
 
     const { seconds, perSecond } = rateOf(deletions.all)
     const whole = ((deletions.all.at(-1)?.at ?? Number.NaN) - startedAt) / 1000
-    const total = requests.reduce((sum, [, count]) => sum + count, 0)
     const mib = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB`
     figures.push(
       `Gracewatch (${count} pods, ${what}, at most ${rate} a second, ${concurrency} at once): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
-        `${whole.toFixed(1)} s from its start; ${failed.length} records; ${(total / toDelete).toFixed(2)} requests a delete ` +
-        `(${requests
-          .slice(0, 5)
-          .map(([key, count]) => `${key} ${(count / toDelete).toFixed(2)}`)
-          .join(', ')}); ` +
+        `${whole.toFixed(1)} s from its start; ${failed.length} records; ${perDelete(requests, toDelete)}; ` +
         `resident ${mib(idle.resident)} at first, ${mib(resident)} after, ${mib(peak)} at most`,
     )
     return perSecond
@@ -212,10 +215,9 @@ describe(`${COUNT} finished pods`, () => {
       expect((await pile.left()).size).toBe(THRESHOLD)
       const deleted = deletions.all.map(({ uid }) => pods.get(uid))
       const count = (is: (pod: PilePod | undefined) => boolean | undefined) => deleted.filter(is).length
-      const total = requests.reduce((sum, [, calls]) => sum + calls, 0)
       figures.push(
         `podgc (${UNBOUND} requests a second): ${seconds.toFixed(1)} s, ${perSecond.toFixed(0)} deletes a second; ` +
-          `${(total / TO_DELETE).toFixed(2)} requests a delete; no record of ${count((pod) => pod?.phase === 'Failed')} Failed pods, and ` +
+          `${perDelete(requests, TO_DELETE)}; no record of ${count((pod) => pod?.phase === 'Failed')} Failed pods, and ` +
           `${count((pod) => pod?.protected)} of those gone that Gracewatch leaves alone`,
       )
     },
