@@ -195,6 +195,36 @@ export class World {
     )
   }
 
+  /**
+   * Resolves when only so many are left. An API server that is killed, or whose caller goes, between the two steps of a deletion leaves the pod
+   * with a deletionTimestamp; cleanup leaves such a pod alone, and the kubelet of its node deletes it, whom the test plays.
+   *
+   * @returns the fewest that were there without a deletionTimestamp, and how many were half deleted
+   */
+  async downTo(namespace: string, count: number, timeoutMs: number): Promise<{ fewest: number; halfDeleted: number }> {
+    let fewest = Number.POSITIVE_INFINITY
+    let there = 0
+    const halves = new Set<string>()
+    const settled = async () => {
+      const pods = await this.pods(namespace)
+      const half = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+      there = pods.length
+      fewest = Math.min(fewest, there - half.length)
+      for (const { metadata } of half) {
+        halves.add(metadata.uid)
+        // Its own deletion may end meanwhile.
+        await this.remove(namespace, metadata.name).catch(() => {})
+      }
+      return there <= count || undefined
+    }
+    await eventually(settled, timeoutMs, `${count} pods left in ${namespace}`).catch(async (error: Error) => {
+      const rules = await this.http.request({ method: 'GET', path: this.rulesPath(namespace) })
+      const said = rules.json<{ items: { status?: CleanupStatus }[] }>().items.map(({ status }) => status)
+      throw new Error(`${error.message}; there are ${there}, the PodCleanups say ${JSON.stringify(said)}`)
+    })
+    return { fewest, halfDeleted: halves.size }
+  }
+
   /** Creates an object of Kubernetes' own kinds. */
   async owner(namespace: string, path: string, object: { kind: string; apiVersion: string; metadata: object }): Promise<Owner> {
     const answer = await this.http.request({ method: 'POST', path: path.replace('{}', namespace), body: object })
