@@ -204,17 +204,19 @@ export class World {
   async downTo(namespace: string, count: number, timeoutMs: number): Promise<{ fewest: number; halfDeleted: number }> {
     let fewest = Number.POSITIVE_INFINITY
     let there = 0
+    let before = new Set<string>()
     const halves = new Set<string>()
     const settled = async () => {
       const pods = await this.pods(namespace)
       const half = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
       there = pods.length
       fewest = Math.min(fewest, there - half.length)
-      for (const { metadata } of half) {
+      // A deletion that goes on is seen between its two steps as well, but not twice.
+      for (const { metadata } of half.filter(({ metadata: { uid } }) => before.has(uid))) {
         halves.add(metadata.uid)
-        // Its own deletion may end meanwhile.
         await this.remove(namespace, metadata.name).catch(() => {})
       }
+      before = new Set(half.map(({ metadata }) => metadata.uid))
       return there <= count || undefined
     }
     await eventually(settled, timeoutMs, `${count} pods left in ${namespace}`).catch(async (error: Error) => {
