@@ -12,8 +12,9 @@ import type { RecordKeeper } from './record-keeper.ts'
 const MAX_REFUSED = 5
 /** What was refused is tried again after this: a quota is raised by a person. */
 const RETRY_MS = 60_000
-/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects. */
-const RETRY_FORBIDDEN_MS = 5000
+/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects, and does not know of any CRD. */
+const FIRST_RETRY_MS = 5000
+const PASSING: readonly Refused['reason'][] = ['Forbidden', 'NotInstalled']
 const MAX_HELD = 20_000
 
 export interface PassOptions {
@@ -47,8 +48,8 @@ export class Held {
   /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
   readonly #namespaces = new Map<string, { readonly until: number; readonly refusal: Refused }>()
   readonly #pods = new Map<string, number>()
-  /** Forbidden once already, namespaces and pods: the next time it is meant. */
-  readonly #forbidden = new Set<string>()
+  /** How often namespaces and pods have been refused what may pass by itself: the more often, the longer it is left alone. */
+  readonly #times = new Map<string, number>()
 
   refusalIn(namespace: string, now: number): Refused | undefined {
     const held = this.#namespaces.get(namespace)
@@ -58,7 +59,7 @@ export class Held {
   }
 
   refuse(namespace: string, refusal: Refused, now: number): void {
-    const ms = refusal.reason === 'Forbidden' ? this.#forbids(namespace) : RETRY_MS
+    const ms = PASSING.includes(refusal.reason) ? this.#longer(namespace) : RETRY_MS
     this.#namespaces.set(namespace, { until: now + ms, refusal })
   }
 
@@ -71,20 +72,20 @@ export class Held {
 
   holdPod(uid: string, now: number): void {
     if (this.#pods.size >= MAX_HELD) this.#pods.clear()
-    this.#pods.set(uid, now + this.#forbids(uid))
+    this.#pods.set(uid, now + this.#longer(uid))
   }
 
-  #forbids(whom: string): number {
-    if (this.#forbidden.has(whom)) return RETRY_MS
-    if (this.#forbidden.size >= MAX_HELD) this.#forbidden.clear()
-    this.#forbidden.add(whom)
-    return RETRY_FORBIDDEN_MS
+  #longer(whom: string): number {
+    const times = this.#times.get(whom) ?? 0
+    if (this.#times.size >= MAX_HELD) this.#times.clear()
+    this.#times.set(whom, times + 1)
+    return Math.min(RETRY_MS, FIRST_RETRY_MS * 2 ** times)
   }
 
   clear(): void {
     this.#namespaces.clear()
     this.#pods.clear()
-    this.#forbidden.clear()
+    this.#times.clear()
   }
 }
 
