@@ -43,7 +43,7 @@ export interface CleanerHost {
     get(uid: string): PodSnapshot | undefined
     values(): Iterable<PodSnapshot>
     readonly synced: boolean
-    readonly stats: { readonly failuresInRow: number }
+    readonly stats: { readonly open: boolean }
   }
   readonly workloads: {
     known(pod: PodSnapshot): Workload
@@ -226,7 +226,7 @@ export class Cleaner implements Controller, RecorderObserver {
   /** What a plan would be made of is there, and fresh: a rule that is not known yet may be one that keeps pods. */
   #ready(): boolean {
     const { host } = this.#options
-    const fresh = ({ synced, stats }: CleanerHost['pods'] | Reflector<CleanupObject>) => synced && stats.failuresInRow === 0
+    const fresh = ({ synced, stats }: CleanerHost['pods'] | Reflector<CleanupObject>) => synced && stats.open
     return host.elector.isLeader() && host.caughtUp && fresh(host.pods) && fresh(this.cleanups)
   }
 
