@@ -85,6 +85,8 @@ export type ReflectorPhase = 'Idle' | 'Listing' | 'Watching' | 'BackingOff' | 'S
 
 export interface ReflectorStats {
   readonly phase: ReflectorPhase
+  /** A watch is open and goes on from what is known: changes arrive, though none may have come yet since it was opened. */
+  readonly open: boolean
   /** Complete lists; how many of them were relists after a loss. */
   readonly lists: number
   readonly relists: number

@@ -86,6 +86,7 @@ export class Reflector<T extends Identified> {
       handlerErrors: 0,
       failures: this.#failures,
       failuresInRow: 0,
+      open: false,
     }
     this.#firstList.promise.catch(() => {})
   }
@@ -180,6 +181,7 @@ export class Reflector<T extends Identified> {
       signal,
     })
     this.#counters.watches++
+    this.#counters.open = this.#version !== undefined
     const silence = { error: undefined as KubeError | undefined }
     const watchdog = this.#guardAgainstSilence(stream, silence)
     try {
@@ -201,6 +203,7 @@ export class Reflector<T extends Identified> {
     } catch (thrown) {
       throw silence.error ?? thrown
     } finally {
+      this.#counters.open = false
       watchdog.stop()
       stream.close()
     }
@@ -230,6 +233,7 @@ export class Reflector<T extends Identified> {
       else if (resourceVersion !== undefined && endsInitialEvents(raw)) {
         this.#listComplete(resourceVersion, askedAt, arrivedAt)
         this.#phase('Watching')
+        this.#counters.open = true
       } else throw new KubeError('Invalid', `WATCH ${this.#options.path}: a bookmark came that does not end the initial events`)
     } else {
       this.#counters.events++

@@ -124,7 +124,10 @@ describe('its status', () => {
     lastRun: '2026-03-01T12:00:00Z',
     nextRun: '2026-03-01T12:00:20Z',
     errors: [{ pod: 'web-1', reason: 'Forbidden', message: 'no' }],
-    conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', lastTransitionTime: '2026-03-01T12:00:00Z' }],
+    conditions: [
+      { type: 'Accepted', status: 'True', reason: 'Usable', lastTransitionTime: '2026-03-01T12:00:00Z' },
+      { type: 'Failing', status: 'True', reason: 'Forbidden', lastTransitionTime: '2026-03-01T12:00:00Z' },
+    ],
   }
 
   it('is written by its own resource only, and shows in the columns', async () => {
@@ -138,10 +141,10 @@ describe('its status', () => {
     expect(stored.metadata.generation).toBe(1)
     const [header, row] = (await accepted(['get', resource, 'told', '-n', bed.namespace, '-o', 'wide'])).split('\n')
     expect(header?.split(/ {2,}/)).toEqual([
-      ...['NAME', 'CANDIDATES', 'TO DELETE', 'DELETED', 'DRY RUN', 'LAST RUN', 'AGE', 'ACCEPTED'],
+      ...['NAME', 'CANDIDATES', 'TO DELETE', 'DELETED', 'DRY RUN', 'ACCEPTED', 'LAST RUN', 'AGE', 'RECORD REFUSED', 'FAILING'],
     ])
-    expect(row?.split(/ +/).slice(0, 5)).toEqual(['told', '14', '2', '40', 'false'])
-    expect(row).toMatch(/Accepted$/)
+    expect(row?.split(/ +/).slice(0, 6)).toEqual(['told', '14', '2', '40', 'false', 'True'])
+    expect(row).toMatch(/ True$/)
   })
 
   it('lists a reason and a condition once', async () => {

@@ -43,7 +43,7 @@ export interface CleanerHost {
     get(uid: string): PodSnapshot | undefined
     values(): Iterable<PodSnapshot>
     readonly synced: boolean
-    readonly stats: { readonly failuresInRow: number }
+    readonly stats: { readonly open: boolean }
   }
   readonly workloads: {
     known(pod: PodSnapshot): Workload
@@ -103,9 +103,13 @@ export class Cleaner implements Controller, RecorderObserver {
   #timer: NodeJS.Timeout | undefined
   #dueAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | undefined
+  /** Something has changed while a pass was under way. */
+  #again = false
   #stopping = false
-  /** Counts changes of rules: a pass by older ones ends. */
+  /** Counts what makes a plan an old one: a pass by it ends. */
   #generation = 0
+  /** UIDs of what the pass that is under way may delete. */
+  #going: ReadonlySet<string> = new Set()
   #planMs = 0
   /** The API server has asked to be left alone until then. */
   #pausedTo = 0
@@ -156,7 +160,11 @@ export class Cleaner implements Controller, RecorderObserver {
   }
 
   onPod({ type, object, previous }: Change<PodSnapshot>): void {
-    if (type === 'Deleted' || type === 'Vanished') this.#options.keeper.forget(object.uid)
+    if (type === 'Deleted' || type === 'Vanished') {
+      this.#options.keeper.forget(object.uid)
+      // Somebody else has deleted one of those that were to stay: another has to stay in its place.
+      if (object.cleanup !== undefined && !this.#going.has(object.uid)) this.#generation++
+    }
     if (object.cleanup !== undefined || previous?.cleanup !== undefined) this.#soon()
   }
 
@@ -193,8 +201,9 @@ export class Cleaner implements Controller, RecorderObserver {
     this.#dueAt = dueAt
     this.#timer = setTimeout(() => {
       this.#dueAt = Number.POSITIVE_INFINITY
-      // Another is under way: it is looked at again when that is over.
-      if (this.#running !== undefined) return
+      // What has changed since the one that is under way was planned is in the next one.
+      this.#again = this.#running !== undefined
+      if (this.#again) return
       this.#running = this.#run().finally(() => {
         this.#running = undefined
       })
@@ -208,14 +217,18 @@ export class Cleaner implements Controller, RecorderObserver {
     } catch (error) {
       this.#options.log.warn({ err: error }, 'cleanup pass failed, the next one follows')
     }
+    const again = this.#again || this.#dueAt < Number.POSITIVE_INFINITY
+    this.#again = false
+    clearTimeout(this.#timer)
     this.#dueAt = Number.POSITIVE_INFINITY
     this.#after(next)
+    if (again) this.#soon()
   }
 
   /** What a plan would be made of is there, and fresh: a rule that is not known yet may be one that keeps pods. */
   #ready(): boolean {
     const { host } = this.#options
-    const fresh = ({ synced, stats }: CleanerHost['pods'] | Reflector<CleanupObject>) => synced && stats.failuresInRow === 0
+    const fresh = ({ synced, stats }: CleanerHost['pods'] | Reflector<CleanupObject>) => synced && stats.open
     return host.elector.isLeader() && host.caughtUp && fresh(host.pods) && fresh(this.cleanups)
   }
 
@@ -223,18 +236,20 @@ export class Cleaner implements Controller, RecorderObserver {
   async #pass(): Promise<number> {
     const { host, threshold, log } = this.#options
     if (!this.#ready()) return host.elector.isLeader() ? SOON_MS : EVERY_MS
+    const generation = this.#generation
     const rules = [...this.cleanups.values()].flatMap(({ rule }) => rule ?? []).filter(({ namespace }) => host.inScope(namespace))
     if (rules.length === 0 && threshold === undefined) {
       this.#options.onPass?.({ verdicts: [], reports: [] }, nothing())
       return EVERY_MS
     }
-    const generation = this.#generation
+    await this.#learnOwners(rules)
     const began = performance.now()
     const planned = this.#plan(rules, threshold)
     this.#planMs = performance.now() - began
     const verdicts = planned.verdicts.filter(({ action, dryRun }) => action === 'Delete' && !dryRun)
     const proceed = () =>
       !this.#stopping && generation === this.#generation && performance.now() - began < ACTS_FOR_MS && this.#ready()
+    this.#going = new Set(verdicts.map(({ pod }) => pod.uid))
     const { http } = this.#options
     const guard = () => host.elector.guard()
     const acted = await act(
@@ -280,7 +295,7 @@ export class Cleaner implements Controller, RecorderObserver {
 
   #plan(rules: Parameters<typeof plan>[0]['rules'], threshold: Threshold | undefined): Plan {
     const { host, dryRun } = this.#options
-    const perOwner = new Set(rules.flatMap((rule) => ('spec' in rule && rule.spec.keep?.perOwner ? [rule.namespace] : [])))
+    const perOwner = countedByOwner(rules)
     const pods: FinishedPod[] = []
     for (const pod of host.pods.values()) {
       if (pod.cleanup === undefined || !host.inScope(pod.namespace)) continue
@@ -292,14 +307,26 @@ export class Cleaner implements Controller, RecorderObserver {
     return plan({ pods, jobs, rules, dryRun, now: host.serverNow(), ...(threshold === undefined ? {} : { threshold }) })
   }
 
-  /** Until it is known, pods are counted by their direct owners, of which more stay. */
+  /** What the owners of finished pods belong to, where a rule counts by that. Once an owner; what cannot be found out is asked again later. */
+  async #learnOwners(rules: Parameters<typeof plan>[0]['rules']): Promise<void> {
+    const { workloads, pods } = this.#options.host
+    const perOwner = countedByOwner(rules)
+    if (perOwner.size === 0) return
+    const asked = new Set<string>()
+    const answers: Promise<void>[] = []
+    for (const pod of pods.values()) {
+      const { owner } = pod
+      if (pod.cleanup === undefined || owner === undefined || !perOwner.has(pod.namespace) || asked.has(owner.uid)) continue
+      asked.add(owner.uid)
+      if (!workloads.settled(pod)) answers.push(workloads.resolve(pod))
+    }
+    await Promise.all(answers)
+  }
+
+  /** As long as it is not known, pods are counted by their direct owners, of which more stay. */
   #workloadOf(pod: PodSnapshot): FinishedPod['workload'] {
     const { workloads } = this.#options.host
-    if (pod.owner === undefined) return undefined
-    if (!workloads.settled(pod)) {
-      void workloads.resolve(pod)
-      return undefined
-    }
+    if (pod.owner === undefined || !workloads.settled(pod)) return undefined
     const { kind, name, uid } = workloads.known(pod)
     return uid === undefined ? undefined : { kind, name, uid }
   }
@@ -393,5 +420,9 @@ export class Cleaner implements Controller, RecorderObserver {
     if (result.result === 'Refused') log.debug({ rule: report.name, reason, error: result.message }, 'Event refused')
   }
 }
+
+/** Namespaces in which a rule counts by workload. */
+const countedByOwner = (rules: Parameters<typeof plan>[0]['rules']): ReadonlySet<string> =>
+  new Set(rules.flatMap((rule) => ('spec' in rule && rule.spec.keep?.perOwner !== undefined ? [rule.namespace] : [])))
 
 const nameOf = ({ uid, namespace, name }: CleanupObject) => ({ uid, namespace, name })

@@ -11,7 +11,10 @@ import type { RecordKeeper } from './record-keeper.ts'
 /** A namespace whose records are refused, or whose pods cannot be deleted, is left alone in a pass after so many tries. */
 const MAX_REFUSED = 5
 /** What was refused is tried again after this: a quota is raised by a person. */
-export const RETRY_MS = 60_000
+const RETRY_MS = 60_000
+/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects, and does not know of any CRD. */
+const FIRST_RETRY_MS = 5000
+const PASSING: readonly Refused['reason'][] = ['Forbidden', 'NotInstalled']
 const MAX_HELD = 20_000
 
 export interface PassOptions {
@@ -47,6 +50,8 @@ export class Held {
   /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
   readonly #namespaces = new Map<string, { readonly until: number; readonly refusal: Refused }>()
   readonly #pods = new Map<string, number>()
+  /** How often namespaces and pods have been refused what may pass by itself: the more often, the longer it is left alone. */
+  readonly #times = new Map<string, number>()
 
   refusalIn(namespace: string, now: number): Refused | undefined {
     const held = this.#namespaces.get(namespace)
@@ -56,7 +61,8 @@ export class Held {
   }
 
   refuse(namespace: string, refusal: Refused, now: number): void {
-    this.#namespaces.set(namespace, { until: now + RETRY_MS, refusal })
+    const ms = PASSING.includes(refusal.reason) ? this.#longer(namespace) : RETRY_MS
+    this.#namespaces.set(namespace, { until: now + ms, refusal })
   }
 
   holdsPod(uid: string, now: number): boolean {
@@ -68,12 +74,20 @@ export class Held {
 
   holdPod(uid: string, now: number): void {
     if (this.#pods.size >= MAX_HELD) this.#pods.clear()
-    this.#pods.set(uid, now + RETRY_MS)
+    this.#pods.set(uid, now + this.#longer(uid))
+  }
+
+  #longer(whom: string): number {
+    const times = this.#times.get(whom) ?? 0
+    if (this.#times.size >= MAX_HELD) this.#times.clear()
+    this.#times.set(whom, times + 1)
+    return Math.min(RETRY_MS, FIRST_RETRY_MS * 2 ** times)
   }
 
   clear(): void {
     this.#namespaces.clear()
     this.#pods.clear()
+    this.#times.clear()
   }
 }
 

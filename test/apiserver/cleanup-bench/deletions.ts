@@ -1,6 +1,6 @@
 /** Every deletion of a pod with a label, with its time of arrival. */
 import type { HttpStream, KubeHttp } from '../../../src/kube/http.ts'
-import { Arrivals } from '../waiting.ts'
+import { delay } from '../waiting.ts'
 
 const METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 
@@ -12,77 +12,78 @@ export interface Deletion {
 
 interface WatchLine {
   readonly type: string
-  readonly object: { readonly metadata: { readonly uid: string }; readonly message?: string }
+  readonly object: { readonly metadata: { readonly uid: string; readonly resourceVersion: string }; readonly message?: string }
 }
 
+/** The API server ends a watch whose reader does not keep up with thousands of deletions a second: it goes on where it was. */
 export class Deletions {
-  readonly arrivals = new Arrivals<Deletion>()
-  readonly #stream: HttpStream
+  readonly #all: Deletion[] = []
+  readonly #http: KubeHttp
+  readonly #labelSelector: string
+  #version: string
+  #stream: HttpStream | undefined
   #failure: string | undefined
   #closed = false
 
-  private constructor(stream: HttpStream) {
-    this.#stream = stream
-    void this.#read().catch((error: unknown) => this.#fail(String(error)))
+  private constructor(http: KubeHttp, labelSelector: string, version: string) {
+    this.#http = http
+    this.#labelSelector = labelSelector
+    this.#version = version
+    void this.#run().catch((error: unknown) => this.#fail(String(error)))
   }
 
-  /** Metadata alone, so that what is measured has the processors for itself. */
   static async start(http: KubeHttp, labelSelector: string): Promise<Deletions> {
     const list = await http.request({ method: 'GET', path: '/api/v1/pods', query: { labelSelector, limit: 1 } })
     const { resourceVersion } = list.json<{ metadata: { resourceVersion: string } }>().metadata
-    const query = { watch: true, labelSelector, resourceVersion }
-    return new Deletions(await http.stream({ method: 'GET', path: '/api/v1/pods', query, accept: METADATA }))
+    return new Deletions(http, labelSelector, resourceVersion)
   }
 
   get all(): readonly Deletion[] {
-    return this.arrivals.all
+    return this.#all
   }
 
   /** Returns once there are so many. */
   async reach(count: number, timeoutMs: number, check: () => void = () => {}): Promise<void> {
-    const timer = setInterval(() => {
-      try {
-        check()
-      } catch (error) {
-        this.#fail(error instanceof Error ? error.message : String(error))
-      }
-    }, 1000)
-    try {
-      const enough = () => this.#failure !== undefined || this.all.length >= count
-      if (!enough()) await this.arrivals.first(enough, timeoutMs, `deletion ${count}`)
-    } catch (error) {
-      throw new Error(`${String(error)}: there were ${this.all.length}`)
-    } finally {
-      clearInterval(timer)
+    const late = performance.now() + timeoutMs
+    while (this.all.length < count) {
+      if (this.#failure !== undefined) throw new Error(this.#failure)
+      if (performance.now() > late) throw new Error(`deletion ${count} did not come: there were ${this.all.length}`)
+      check()
+      await delay(100)
     }
-    if (this.#failure !== undefined) throw new Error(this.#failure)
   }
 
   close(): void {
     this.#closed = true
-    this.#stream.close()
+    this.#stream?.close()
   }
 
   #fail(message: string): void {
-    if (this.#closed) return
-    this.#failure = message
-    // Wakes whoever waits.
-    this.arrivals.add({ uid: '', at: performance.now() })
+    if (!this.#closed) this.#failure = message
   }
 
-  async #read(): Promise<void> {
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      // Metadata alone, so that what is measured has the processors for itself.
+      const query = { watch: true, labelSelector: this.#labelSelector, resourceVersion: this.#version }
+      this.#stream = await this.#http.stream({ method: 'GET', path: '/api/v1/pods', query, accept: METADATA })
+      await this.#read(this.#stream)
+    }
+  }
+
+  async #read(stream: HttpStream): Promise<void> {
     const decoder = new TextDecoder()
     let rest = ''
-    for await (const chunk of this.#stream.chunks) {
+    for await (const chunk of stream.chunks) {
       const at = performance.now()
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) {
         const { type, object } = JSON.parse(line) as WatchLine // as the API documents it
-        if (type === 'DELETED') this.arrivals.add({ uid: object.metadata.uid, at })
         if (type === 'ERROR') throw new Error(object.message)
+        this.#version = object.metadata.resourceVersion
+        if (type === 'DELETED') this.#all.push({ uid: object.metadata.uid, at })
       }
     }
-    if (!this.#closed) throw new Error('the watch of deletions has ended')
   }
 }

@@ -1,7 +1,7 @@
 /** What the API server was asked for by anybody, by its own count. */
 import type { KubeHttp } from '../../../src/kube/http.ts'
 
-/** By verb and resource, as `DELETE pods`. */
+/** By verb and resource, as `DELETE pods`; those that were answered with an error by their status too, as `DELETE pods 429`. */
 export type Requests = ReadonlyMap<string, number>
 
 /** Leases are renewed whatever is done, and what is watched is one request however much comes of it. */
@@ -13,8 +13,9 @@ export async function requestsServed(http: KubeHttp): Promise<Requests> {
   for (const [, labels = '', value] of text.matchAll(/^apiserver_request_total\{(.*)\} (\S+)$/gm)) {
     const label = (name: string) => new RegExp(`(?:^|,)${name}="([^"]*)"`).exec(labels)?.[1] ?? ''
     const subresource = label('subresource')
-    const key = `${label('verb')} ${label('resource')}${subresource === '' ? '' : `/${subresource}`}`
-    if (!ASIDE.test(key)) counts.set(key, (counts.get(key) ?? 0) + Number(value))
+    const what = `${label('verb')} ${label('resource')}${subresource === '' ? '' : `/${subresource}`}`
+    const key = Number(label('code')) < 400 ? what : `${what} ${label('code')}`
+    if (!ASIDE.test(what)) counts.set(key, (counts.get(key) ?? 0) + Number(value))
   }
   return counts
 }

@@ -12,6 +12,9 @@ const spaces: Record<(typeof LABELS)[number], string> = {
 let world: World
 let running: Running
 
+/** A pass begins within 10 s of a change, also of one that came while another was under way. */
+const SOON = { timeoutMs: 14_000 }
+
 const podCall = (namespace: string, name: string) => new RegExp(`/namespaces/${namespace}/pods/${name}$`)
 
 /** A controller for one namespace, so that what slows it down slows nobody else. */
@@ -37,7 +40,7 @@ function once(method: 'GET' | 'DELETE', path: RegExp, act: () => Promise<void>):
   return { calls: () => calls }
 }
 
-describe('a pod that is replaced under its name', () => {
+describe.concurrent('a pod that is replaced under its name', () => {
   it.concurrent.each([
     ['GET', 'read'],
     ['DELETE', 'asked'],
@@ -51,7 +54,7 @@ describe('a pod that is replaced under its name', () => {
     })
     await world.finished(namespace, 'web-0')
     await world.rule(namespace, 'all', { keep: { total: 0 } })
-    const status = await world.statusOf(namespace, 'all', 'the other one kept', (now) => kept(now).KeepAnnotation === 1)
+    const status = await world.statusOf(namespace, 'all', 'the other one kept', (now) => kept(now).KeepAnnotation === 1, SOON)
     expect(replaced.calls()).toBe(1)
     expect((await world.pods(namespace)).map(({ metadata }) => metadata.uid)).toEqual([uid])
     // Somebody else has deleted it.
@@ -61,7 +64,7 @@ describe('a pod that is replaced under its name', () => {
   })
 })
 
-describe('a finalizer that is put on in between', () => {
+describe.concurrent('a finalizer that is put on in between', () => {
   it.concurrent.each([
     ['GET', 'finalizer'],
     ['DELETE', 'late'],
@@ -72,7 +75,7 @@ describe('a finalizer that is put on in between', () => {
     )
     await world.finished(namespace, 'job-1')
     await world.rule(namespace, 'all', { keep: { total: 0 } })
-    const status = await world.statusOf(namespace, 'all', 'held', (now) => kept(now).HasFinalizers === 1)
+    const status = await world.statusOf(namespace, 'all', 'held', (now) => kept(now).HasFinalizers === 1, SOON)
     expect(put.calls()).toBe(1)
     expect(status.deleted).toBe(0)
     const [pod] = await world.pods(namespace)
@@ -84,7 +87,7 @@ describe('a finalizer that is put on in between', () => {
   })
 })
 
-describe('each DELETE', () => {
+describe.concurrent('each DELETE', () => {
   it('names the version that was read, and leaves the grace period to the pod', async () => {
     const namespace = spaces.slow
     const { front } = await alone('slow')

@@ -80,7 +80,7 @@ beforeAll(async () => {
   })
 })
 
-describe('of a pod that ended before Gracewatch came', () => {
+describe.concurrent('of a pod that ended before Gracewatch came', () => {
   it.concurrent('and Failed, the record is written first, from its status, and says so', async () => {
     const namespace = spaces.failed
     await world.rule(namespace, 'all', { keep: { total: 0 } })
@@ -120,7 +120,7 @@ describe('of a pod that ended before Gracewatch came', () => {
   })
 })
 
-describe('of a pod that has its record', () => {
+describe.concurrent('of a pod that has its record', () => {
   it.concurrent('none is written again, and its deletion changes nothing of it', async () => {
     const namespace = spaces.live
     const pod = await world.finished(namespace, 'live')
@@ -155,7 +155,7 @@ describe('of a pod that has its record', () => {
   })
 })
 
-describe('a record that is refused', () => {
+describe.concurrent('a record that is refused', () => {
   it.concurrent('keeps its pod, with a condition and one Event; when there is room, the pod goes by itself', async () => {
     const namespace = spaces.full
     const rule = await world.rule(namespace, 'all', { keep: { total: 0 } })

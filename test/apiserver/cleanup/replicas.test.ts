@@ -28,26 +28,17 @@ it.concurrent.each<['killed' | 'stopped', (leader: Running) => Promise<unknown>]
   await standby.controller.ready()
   await world.rule(namespace, 'all', { keep: { total: KEEP } })
   const stay = names.slice(-KEEP)
-  let fewest = COUNT
-  const watching = eventually(
-    async () => {
-      const there = await world.names(namespace)
-      fewest = Math.min(fewest, there.length)
-      return there.length <= KEEP || undefined
-    },
-    90_000,
-    `${KEEP} pods left`,
-  )
+  const watching = world.downTo(namespace, KEEP, 120_000)
   await eventually(() => deletes(leader.front, namespace).length >= 10 || undefined, 30_000, '10 pods deleted')
   expect(deletes(standby.front)).toEqual([])
   await end(leader)
   const by = deletes(leader.front, namespace).filter(({ status }) => status === 200).length
   expect(by).toBeLessThan(COUNT - KEEP)
-  await watching
+  const { fewest, halfDeleted } = await watching
   await world.left(namespace, stay)
   expect(fewest).toBe(KEEP)
   const then = deletes(standby.front, namespace).filter(({ status }) => status === 200).length
-  console.log(`${how}: ${by} pods deleted by the first leader, ${then} by the second`)
+  console.log(`${how}: ${by} pods deleted by the first leader, ${then} by the second, ${halfDeleted} half deleted`)
   // One whose answer died with the leader was deleted, too.
   expect(by + then).toBeLessThanOrEqual(COUNT - KEEP)
   expect(by + then).toBeGreaterThanOrEqual(COUNT - KEEP - 8)

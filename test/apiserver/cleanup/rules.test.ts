@@ -21,10 +21,11 @@ beforeAll(async () => {
   running = await world.lead({ own: world.stage.bed.namespace, namespaces })
 })
 
-describe('a pod that two PodCleanups select', () => {
+describe.concurrent('a pod that two PodCleanups select', () => {
   it.concurrent('goes only if both let it go, and each says why not', async () => {
     const namespace = spaces.two
     const names = await world.many(namespace, 12, { labels: { app: 'web' } })
+    await delay(1100)
     const others = await world.many(namespace, 3, { labels: { app: 'other' } }, 'other')
     await world.rule(namespace, 'few', { selector: { matchLabels: { app: 'web' } }, keep: { total: 2 } })
     await world.rule(namespace, 'more', { keep: { total: 8 } })
@@ -44,32 +45,26 @@ describe('a pod that two PodCleanups select', () => {
   })
 })
 
-describe('keep.perOwner', () => {
+describe.concurrent('keep.perOwner', () => {
   it.concurrent('counts by what ReplicaSets belong to', async () => {
     const namespace = spaces.owners
-    // A Deployment that does not manage its ReplicaSets: paused, it makes none.
+    const sets = ['app-1', 'app-2']
+    // Paused, it makes no ReplicaSet of its own.
     const app = await world.owner(namespace, '/apis/apps/v1/namespaces/{}/deployments', {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
       metadata: { name: 'app' },
       ...{
         spec: {
-          paused: true,
-          replicas: 0,
-          selector: { matchLabels: { app: 'app' } },
-          template: world.stage.kubelet.template({ app: 'app' }),
+          ...{ paused: true, replicas: 0 },
+          selector: { matchExpressions: [{ key: 'app', operator: 'In', values: sets }] },
+          template: world.stage.kubelet.template({ app: 'app-1' }),
         },
       },
     })
-    for (const name of ['app-1', 'app-2']) {
-      const labels = { app: 'app', rs: name }
-      const set = await world.owner(namespace, '/apis/apps/v1/namespaces/{}/replicasets', {
-        apiVersion: 'apps/v1',
-        kind: 'ReplicaSet',
-        metadata: { name, labels, ownerReferences: [{ ...app, controller: true }] },
-        ...{ spec: { replicas: 0, selector: { matchLabels: labels }, template: world.stage.kubelet.template(labels) } },
-      })
-      await world.many(namespace, 3, { owner: set, labels, evicted: true }, name)
+    for (const name of sets) {
+      const owner = await world.heldWorkload(namespace, 'ReplicaSet', name, app)
+      await world.many(namespace, 3, { owner, labels: { app: name }, evicted: true }, name)
     }
     await world.finished(namespace, 'alone')
     await world.rule(namespace, 'one-each', { keep: { perOwner: 2 } })
@@ -77,7 +72,7 @@ describe('keep.perOwner', () => {
   })
 })
 
-describe('a PodCleanup that is deleted in mid-pass', () => {
+describe.concurrent('a PodCleanup that is deleted in mid-pass', () => {
   it.concurrent('stops the pass', async () => {
     const namespace = spaces.cut
     const own = await world.stage.namespace('cut-own')
@@ -94,7 +89,7 @@ describe('a PodCleanup that is deleted in mid-pass', () => {
   })
 })
 
-describe('a PodCleanup that is changed', () => {
+describe.concurrent('a PodCleanup that is changed', () => {
   it.concurrent('is followed: a lower number lets more go, dryRun stops it', async () => {
     const namespace = spaces.changed
     const names = await world.many(namespace, 8, { phase: 'Succeeded' })
@@ -110,7 +105,7 @@ describe('a PodCleanup that is changed', () => {
   })
 })
 
-describe('a dry run', () => {
+describe.concurrent('a dry run', () => {
   it.concurrent('on the object deletes and records nothing, and its status says what it would do', async () => {
     const namespace = spaces.dry
     const before = world.stage.records.all.length
@@ -160,7 +155,7 @@ describe('a dry run', () => {
   })
 })
 
-describe('a PodCleanup outside of the controller', () => {
+describe.concurrent('a PodCleanup outside of the controller', () => {
   it.concurrent('(--namespaces) is not touched, nor are its pods', async () => {
     await world.many(outside, 3, { phase: 'Succeeded' })
     await world.rule(outside, 'all', { keep: { total: 0 } })

@@ -165,7 +165,8 @@ export class World {
   }
 
   async remove(namespace: string, name: string): Promise<void> {
-    await this.http.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}` })
+    const body = { gracePeriodSeconds: 0 }
+    await this.http.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}`, body })
   }
 
   async pods(namespace: string, labelSelector = ''): Promise<readonly PodObject[]> {
@@ -194,6 +195,38 @@ export class World {
     )
   }
 
+  /**
+   * Resolves when only so many are left. An API server that is killed, or whose caller goes, between the two steps of a deletion leaves the pod
+   * with a deletionTimestamp; cleanup leaves such a pod alone, and the kubelet of its node deletes it, whom the test plays.
+   *
+   * @returns the fewest that were there without a deletionTimestamp, and how many were half deleted
+   */
+  async downTo(namespace: string, count: number, timeoutMs: number): Promise<{ fewest: number; halfDeleted: number }> {
+    let fewest = Number.POSITIVE_INFINITY
+    let there = 0
+    let before = new Set<string>()
+    const halves = new Set<string>()
+    const settled = async () => {
+      const pods = await this.pods(namespace)
+      const half = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)
+      there = pods.length
+      fewest = Math.min(fewest, there - half.length)
+      // A deletion that goes on is seen between its two steps as well, but not twice.
+      for (const { metadata } of half.filter(({ metadata: { uid } }) => before.has(uid))) {
+        halves.add(metadata.uid)
+        await this.remove(namespace, metadata.name).catch(() => {})
+      }
+      before = new Set(half.map(({ metadata }) => metadata.uid))
+      return there <= count || undefined
+    }
+    await eventually(settled, timeoutMs, `${count} pods left in ${namespace}`).catch(async (error: Error) => {
+      const rules = await this.http.request({ method: 'GET', path: this.rulesPath(namespace) })
+      const said = rules.json<{ items: { status?: CleanupStatus }[] }>().items.map(({ status }) => status)
+      throw new Error(`${error.message}; there are ${there}, the PodCleanups say ${JSON.stringify(said)}`)
+    })
+    return { fewest, halfDeleted: halves.size }
+  }
+
   /** Creates an object of Kubernetes' own kinds. */
   async owner(namespace: string, path: string, object: { kind: string; apiVersion: string; metadata: object }): Promise<Owner> {
     const answer = await this.http.request({ method: 'POST', path: path.replace('{}', namespace), body: object })
@@ -206,7 +239,7 @@ export class World {
     namespace: string,
     kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet',
     name: string,
-    { held = false }: { held?: boolean } = {},
+    { held = false, owner }: { held?: boolean; owner?: Owner | undefined } = {},
   ): Promise<Owner> {
     const labels = { app: name }
     // A DaemonSet counts its pods by the nodes that fit.
@@ -214,7 +247,11 @@ export class World {
     return this.owner(namespace, `/apis/apps/v1/namespaces/{}/${kind.toLowerCase()}s`, {
       apiVersion: 'apps/v1',
       kind,
-      metadata: { name, ...(held ? { finalizers: ['example.com/held'] } : {}) },
+      metadata: {
+        ...{ name, labels },
+        ...(held ? { finalizers: ['example.com/held'] } : {}),
+        ...(owner === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
+      },
       ...{
         spec: {
           ...(kind === 'DaemonSet' ? {} : { replicas: held ? 0 : 1 }),
@@ -227,10 +264,15 @@ export class World {
   }
 
   /** One without pods that is being deleted and held by a finalizer, so that its controller leaves the pod alone that is made for it then. */
-  async heldWorkload(namespace: string, kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet', name: string): Promise<Owner> {
+  async heldWorkload(
+    namespace: string,
+    kind: 'StatefulSet' | 'DaemonSet' | 'ReplicaSet',
+    name: string,
+    of?: Owner,
+  ): Promise<Owner> {
     const plural = `${kind.toLowerCase()}s`
     this.#held.push([plural, namespace, name])
-    const owner = await this.workload(namespace, kind, name, { held: true })
+    const owner = await this.workload(namespace, kind, name, { held: true, owner: of })
     const path = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name}`
     await this.http.request({ method: 'DELETE', path, body: { propagationPolicy: 'Background' } })
     return owner

@@ -117,9 +117,9 @@ beforeAll(async () => {
   await runsOut('task-1', 'task', 1)
   await bed.scaleController(2)
   await stage.create(
-    workloads.deployment('web', 2, workloads.evicted(3, {}, 'web')),
-    workloads.statefulSet('db', workloads.evicted(1, { waits: true }, 'db')),
-    workloads.daemonSet('log', workloads.evicted(1, { waits: true }, 'log')),
+    workloads.deployment('web', 2, workloads.evicted('web', 3)),
+    workloads.statefulSet('db', workloads.evicted('db', 1, { waits: true })),
+    workloads.daemonSet('log', workloads.evicted('log', 1, { waits: true })),
     workloads.job('once', workloads.ends(0)),
     workloads.job('broken', workloads.ends(1), { backoffLimit: 1 }),
     workloads.job('halfway', workloads.failsOnce('halfway'), { backoffLimit: 3 }),

@@ -19,7 +19,7 @@ export class Workloads {
   }
 
   /** The first pods write too much, so many of them; the others just run. With `waits` they wait for `go` to do so. */
-  evicted(count: number, { waits = false } = {}, name: string): Raw {
+  evicted(name: string, count: number, { waits = false } = {}): Raw {
     const wait = waits ? 'until [ -e /flags/go ]; do sleep 0.2; done' : ':'
     const claim = `i=1; while [ $i -le ${count} ]; do if mkdir /flags/$i 2>/dev/null; then ${FILL}; break; fi; i=$((i+1)); done`
     return this.#podSpec(`trap "exit 0" TERM; ${wait}; ${claim}; ${FOREVER}`, name, LIMIT)

@@ -123,7 +123,7 @@ describe('a pass', () => {
     expect(acted.cutBy).toMatchObject({ code: 'TooManyRequests', retryAfterMs: 3000 })
   })
 
-  it('goes on with others where a pod may not be deleted, and leaves that one alone for a minute', async () => {
+  it('goes on with others where a pod may not be deleted, and leaves that one alone for longer and longer, up to a minute', async () => {
     const forbidden = new KubeError('Forbidden', 'denied by a policy')
     const before = answers
     answers = (request) => (request.method === 'DELETE' && request.path.endsWith('1') ? forbidden : before(request))
@@ -131,9 +131,16 @@ describe('a pass', () => {
     const acted = await run(verdicts)
     expect(names(acted.deleted)).toEqual(['2'])
     expect(acted.failed).toMatchObject([{ pod: { name: '1' }, error: { code: 'Forbidden' } }])
-    calls = []
-    await run(verdicts.slice(0, 1))
-    expect(calls).toEqual([])
+    const one = verdicts.slice(0, 1)
+    for (const wait of [5000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      calls = []
+      now += wait - 1
+      await run(one)
+      expect(calls).toEqual([])
+      now += 1
+      await run(one)
+      expect(calls).toEqual(['GET 1', 'DELETE 1'])
+    }
   })
 
   it('stops where it is told to', async () => {

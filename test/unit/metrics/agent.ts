@@ -3,7 +3,18 @@ import type { ReflectorStats } from '../../../src/kube/reflector-types.ts'
 import { AgentMetrics, type AgentSource } from '../../../src/metrics/agent.ts'
 
 export const STATS: ReflectorStats = {
-  ...{ phase: 'Watching', lists: 2, relists: 1, watches: 3, gaps: 1, events: 0, bookmarks: 0, duplicates: 0, decodeErrors: 4 },
+  ...{
+    phase: 'Watching',
+    open: true,
+    lists: 2,
+    relists: 1,
+    watches: 3,
+    gaps: 1,
+    events: 0,
+    bookmarks: 0,
+    duplicates: 0,
+    decodeErrors: 4,
+  },
   ...{ handlerErrors: 0, failures: { Network: 2, Timeout: 3 }, failuresInRow: 0, lastAliveAt: 1_000_000 },
 }
 

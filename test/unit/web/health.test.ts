@@ -25,6 +25,7 @@ const stats = (given: Partial<ReflectorStats>): ReflectorStats => ({
   handlerErrors: 0,
   failures: {},
   failuresInRow: 0,
+  open: true,
   ...given,
 })
 
