@@ -1,7 +1,7 @@
 /** The agent as it is shipped: compiled, with the flags of its manifest, as a process with a service account that talks TLS. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -9,7 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parse } from 'yaml'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
-const DIST = join(ROOT, 'out/test/agent-dist')
+/** As the image has it: the program asks the file beside `dist` which version it is. */
+const APP = join(ROOT, 'out/test/agent-app')
+const DIST = join(APP, 'dist')
 const MANIFEST = join(ROOT, 'deploy/agent/daemonset.yaml')
 const ENTRY = 'dist/agent/main.js'
 const SERVICE_ACCOUNT = '/run/secrets/kubernetes.io/serviceaccount'
@@ -34,7 +36,9 @@ export function selfSigned(): Certificate {
 
 /** Compiles the sources as the image's build does. */
 export function buildAgent(): void {
-  rmSync(DIST, { recursive: true, force: true })
+  rmSync(APP, { recursive: true, force: true })
+  mkdirSync(APP, { recursive: true })
+  copyFileSync(join(ROOT, 'package.json'), join(APP, 'package.json'))
   execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', DIST], {
     cwd: ROOT,
     stdio: 'inherit',
