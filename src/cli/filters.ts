@@ -1,7 +1,7 @@
 /** The flags that choose among records, the same for every command that reads many. */
-import { CAUSES, FINDINGS, type FindingType, OUTCOMES } from '../api/pod-termination.ts'
+import { CAUSES, FINDINGS, type FindingType } from '../api/pod-termination.ts'
 import { parseDuration } from '../core/duration.ts'
-import type { RecordFilter } from '../core/record-filter.ts'
+import { type RecordFilter, STANDINGS } from '../core/record-filter.ts'
 import { type Micros, SECOND } from '../core/time.ts'
 import { nearest } from '../nearest.ts'
 import { UsageError } from './arguments.ts'
@@ -9,7 +9,7 @@ import { UsageError } from './arguments.ts'
 const FINDING_TYPES = Object.keys(FINDINGS) as FindingType[] // Object.keys forgets the literal keys
 
 export const FILTER_FLAGS = {
-  outcome: { value: 'OUTCOMES', help: 'Only those that ended so, as ForcedKill or ForcedKill,Lost.', proposed: OUTCOMES },
+  outcome: { value: 'OUTCOMES', help: 'Only those that ended so, as ForcedKill or Lost,Overdue.', proposed: STANDINGS },
   cause: { value: 'CAUSES', help: 'Only those that ended by this, as Deleted or EvictedByAPI.', proposed: CAUSES },
   finding: { value: 'FINDINGS', help: 'Only those with one of these findings, as PreStopOverran.', proposed: FINDING_TYPES },
   workload: { value: '[KIND/]NAME', help: 'Only the pods of this workload, as web or deploy/web.' },
@@ -41,7 +41,7 @@ export interface Chosen {
 export function chosenBy({ outcome, cause, finding, workload, since }: FilterFlags): Chosen {
   const age = since === undefined ? undefined : ageOf(since)
   const filter: RecordFilter = {
-    ...(outcome === undefined ? {} : { outcomes: wordsOf('--outcome', outcome, OUTCOMES) }),
+    ...(outcome === undefined ? {} : { outcomes: wordsOf('--outcome', outcome, STANDINGS) }),
     ...(cause === undefined ? {} : { causes: wordsOf('--cause', cause, CAUSES) }),
     ...(finding === undefined ? {} : { findings: wordsOf('--finding', finding, FINDING_TYPES) }),
     ...(workload === undefined ? {} : { workload: workloadOf(workload) }),

@@ -31,22 +31,30 @@ interface Result {
   stderr: string
 }
 
-function gracewatch(...args: string[]): Promise<Result> {
-  return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TZ: 'UTC' },
-    })
-    const result: Result = { code: null, stdout: '', stderr: '' }
-    for (const stream of ['stdout', 'stderr'] as const)
-      child[stream].setEncoding('utf8').on('data', (text: string) => {
-        result[stream] += text
-      })
-    child.on('error', fail)
-    child.on('close', (code) => done({ ...result, code }))
-  })
+interface Started {
+  /** What it has written so far. */
+  readonly said: { stdout: string; stderr: string }
+  readonly ended: Promise<Result>
 }
 
+function start(args: readonly string[]): Started {
+  const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TZ: 'UTC' },
+  })
+  const said = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      said[stream] += text
+    })
+  const ended = new Promise<Result>((done, fail) => {
+    child.on('error', fail)
+    child.on('close', (code) => done({ ...said, code }))
+  })
+  return { said, ended }
+}
+
+const gracewatch = (...args: string[]): Promise<Result> => start(args).ended
 const withKubeconfig = (...args: string[]) => gracewatch(...args, '--kubeconfig', cluster.kubeconfigPath)
 
 /** Of a service account that has no right. */
@@ -186,11 +194,14 @@ describe('list', () => {
     [['--outcome=forcedkill'], ['db-0.11111111', 'web-7d4b9c-x2x9k.84b61cdb']],
     [
       ['--outcome=ForcedKill,Graceful', '--workload=deploy/web', '--cause=Deleted'],
-      ['db-0.22222222', 'web-7d4b9c-x2x9k.84b61cdb'],
+      // The last is overdue: its container has ended gracefully, and its object stays.
+      ['db-0.22222222', 'web-7d4b9c-x2x9k.84b61cdb', 'stuck.33333333'],
     ],
+    [['--outcome=Overdue'], ['stuck.33333333']],
+    [['--outcome=Overdue,ForcedKill'], ['db-0.11111111', 'web-7d4b9c-x2x9k.84b61cdb', 'stuck.33333333']],
     [['--finding=StuckTerminating'], ['stuck.33333333']],
     [['--workload=sts/web'], []],
-    // The others were over in 2026 already; this one never ends.
+    // The others have been over for longer; this one never ends.
     [['--since=1ms'], ['stuck.33333333']],
   ])('chooses by %j', async (args, names) => {
     const { stdout } = await withKubeconfig('list', '-n', shop, '-o', 'json', ...args)
@@ -234,7 +245,7 @@ describe('watch', () => {
     const ended = new Promise<number | null>((done) => child.on('close', done))
     const words = () => lines.map((line) => line.split(/ {2,}/).slice(1, 3).join(' '))
     const until = (count: number) =>
-      vi.waitFor(() => expect(lines.length, lines.join('\n')).toBeGreaterThanOrEqual(count), 10_000)
+      vi.waitFor(() => expect(lines.length, lines.join('\n')).toBeGreaterThanOrEqual(count), 60_000)
     try {
       await until(2)
       const live = inShop('live-0', terminating().record)
@@ -289,11 +300,11 @@ describe('trace', () => {
 
   it('follows the pods that labels select until it has seen enough, and no others', async () => {
     await create('traced-1')
-    const traced = withKubeconfig('trace', '-n', empty, 'app=traced', '--count=1', '-o', 'json')
-    // Its watches have to stand before the pod ends.
-    await new Promise((done) => setTimeout(done, 3000))
+    const args = ['-n', empty, 'app=traced', '--count=1', '-o', 'json', '--kubeconfig', cluster.kubeconfigPath]
+    const { said, ended } = start(['trace', ...args])
+    await vi.waitFor(() => expect(said.stderr).toMatch(/^Tracing pods with app=traced; Ctrl-C ends it\.$/m), 60_000)
     await cluster.kubectl(['delete', 'pod', 'traced-1', '-n', empty])
-    const { code, stdout } = await traced
+    const { code, stdout } = await ended
     expect({ code, record: JSON.parse(stdout) }).toMatchObject({
       code: 0,
       record: { kind: 'PodTermination', state: 'Complete', outcome: 'NeverStarted', pod: { name: 'traced-1' } },

@@ -9,6 +9,7 @@ describe('chosenBy', () => {
   it.each<[FilterFlags, object]>([
     [{}, {}],
     [{ outcome: 'forcedkill,OOMKilled' }, { outcomes: ['ForcedKill', 'OOMKilled'] }],
+    [{ outcome: 'overdue' }, { outcomes: ['Overdue'] }],
     [{ cause: 'Evicted' }, { causes: ['Evicted'] }],
     [{ finding: 'PreStopOverran' }, { findings: ['PreStopOverran'] }],
     [{ workload: 'web' }, { workload: { name: 'web' } }],

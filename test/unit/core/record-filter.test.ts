@@ -3,7 +3,7 @@ import type { PodTermination } from '../../../src/api/pod-termination.ts'
 import { labelSelectorOf, type RecordFilter, selects } from '../../../src/core/record-filter.ts'
 import { recordObject } from '../../../src/core/record-object.ts'
 import { parseTime } from '../../../src/core/time.ts'
-import { at, forcedKill, graceful, terminating } from '../render/records.ts'
+import { at, forcedKill, graceful, overdue, terminating } from '../render/records.ts'
 
 const time = (seconds: number) => parseTime(at(seconds)) ?? 0
 const begun: PodTermination = { pod: { namespace: 'shop', name: 'web', uid: '1' } }
@@ -13,6 +13,9 @@ it.each<[string, RecordFilter, PodTermination, boolean]>([
   ['one of the outcomes', { outcomes: ['Lost', 'ForcedKill'] }, forcedKill(), true],
   ['another outcome', { outcomes: ['Lost'] }, forcedKill(), false],
   ['an outcome of what has none yet', { outcomes: ['ForcedKill'] }, begun, false],
+  ['what is not over by its state', { outcomes: ['Overdue', 'Lost'] }, overdue().record, true],
+  ['what is overdue by its outcome', { outcomes: ['Graceful'] }, overdue().record, true],
+  ['another state', { outcomes: ['Overdue'] }, terminating().record, false],
   ['its cause', { causes: ['Deleted'] }, forcedKill(), true],
   ['another cause', { causes: ['Evicted'] }, forcedKill(), false],
   ['one of its findings', { findings: ['ClockSkew', 'PreStopOverran'] }, forcedKill(), true],
@@ -35,6 +38,8 @@ it('asks the API server for no less than it selects', () => {
     'gracewatch.dev/outcome in (ForcedKill),gracewatch.dev/cause in (Deleted),gracewatch.dev/workload=web',
   )
   expect(labelSelectorOf({ findings: ['ClockSkew'], since: 1 })).toBeUndefined()
+  expect(labelSelectorOf({ outcomes: ['Overdue'] })).toBe('gracewatch.dev/state in (Overdue)')
+  expect(labelSelectorOf({ outcomes: ['Overdue', 'Graceful'] })).toBeUndefined()
   const long = 'w'.repeat(100)
   const record = { ...graceful(), pod: { ...graceful().pod, workload: { kind: 'Deployment', name: long } } }
   expect(labelSelectorOf({ workload: { name: long } })).toBe(
