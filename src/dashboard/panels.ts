@@ -44,6 +44,9 @@ const top = (expr: string): string => `sort_desc(topk(15, ${expr} > 0))`
 const terminations = (outcome?: string) =>
   series('gracewatch_pod_terminations_total', outcome === undefined ? CHOSEN : { ...CHOSEN, outcome })
 
+/** Gauges that are there only for what there is: 0 where none is and a leader would tell of it. */
+const orNone = (expr: string): string => `${expr} or max(${series('gracewatch_leader')} == 1) * 0`
+
 /** @param by what it is told apart by, beside the buckets */
 const quantile = (share: number, counted: string, by: readonly string[] = []): string =>
   `histogram_quantile(${share}, ${sumBy([...by, 'le'], counted)})`
@@ -208,8 +211,8 @@ const ENDPOINTS: Row = {
       unit: 'short',
       width: 8,
       queries: [
-        { expr: `sum(${series('gracewatch_pods_terminating', CHOSEN)})`, legend: 'Terminating' },
-        { expr: `sum(${series('gracewatch_pods_overdue', CHOSEN)})`, legend: 'Overdue' },
+        { expr: orNone(`sum(${series('gracewatch_pods_terminating', CHOSEN)})`), legend: 'Terminating' },
+        { expr: orNone(`sum(${series('gracewatch_pods_overdue', CHOSEN)})`), legend: 'Overdue' },
       ],
     },
     {
