@@ -354,7 +354,7 @@ export const VALUES: Schema = section('', {
   uninstallHook: section('', {
     enabled: flag(
       true,
-      'Before the release is uninstalled, a Job stops the controller, takes the finalizers off gates and removes the Lease. Without it, gates that are deleted later wait for nobody.',
+      'Before the release is uninstalled, a Job stops the controller, takes the finalizers off gates and removes the Lease; after an upgrade or a rollback that switched gates off, one takes the finalizers off alone. Without it, gates that are deleted later wait for nobody.',
     ),
     releaseSeconds: count(
       60,

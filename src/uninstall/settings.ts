@@ -1,4 +1,4 @@
-/** The settings of the program that runs before Gracewatch is uninstalled: one table, as the others have. */
+/** The settings of the program that runs before Gracewatch is uninstalled, or once its gates are off: one table, as the others have. */
 import { type Configured, type ParsedConfig, readSettings } from '../config.ts'
 import { duration, flagValue, namespaceName, oneOf, optionalText, rowsOf, setting, settingsHelp } from '../settings-table.ts'
 
@@ -37,6 +37,14 @@ const UNINSTALL_SETTINGS = {
     help: 'Delete all PodReadinessGates first, while there is a controller that releases their pods.',
     kind: flagValue,
   }),
+  keepController: setting({
+    group: 'What',
+    flag: 'keep-controller',
+    value: 'BOOL',
+    fallback: 'false',
+    help: 'Leave the controller and its Lease as they are: it has given up its gates alone.',
+    kind: flagValue,
+  }),
   releaseWithinMs: setting({
     group: 'What',
     flag: 'release-within',
@@ -58,7 +66,11 @@ const UNINSTALL_SETTINGS = {
 export type UninstallConfig = Configured<typeof UNINSTALL_SETTINGS>
 const ROWS = rowsOf(UNINSTALL_SETTINGS)
 
-export function parseUninstallConfig(argv: readonly string[]): ParsedConfig<UninstallConfig> {
-  const help = () => settingsHelp('gracewatch-uninstall: stops the controller and leaves nothing that waits for it.', ROWS)
-  return readSettings<typeof UNINSTALL_SETTINGS>({ rows: ROWS, help }, argv)
+export function parseUninstallConfig(
+  argv: readonly string[],
+  env?: Parameters<typeof readSettings>[2],
+): ParsedConfig<UninstallConfig> {
+  const help = () =>
+    settingsHelp('gracewatch-uninstall: stops the controller, or gives up its gates, and leaves nothing that waits for it.', ROWS)
+  return readSettings<typeof UNINSTALL_SETTINGS>({ rows: ROWS, help }, argv, env)
 }

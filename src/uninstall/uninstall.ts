@@ -1,6 +1,7 @@
 /**
- * What has to happen before the objects of an installation are deleted: the controller stops, and nothing is left that waits for it. A
- * finalizer that nobody takes off holds its gate, the gate's namespace and the CRD for ever. Every step can be done again.
+ * What has to happen before the objects of an installation are deleted: the controller stops, and nothing is left that waits for it; or, once it
+ * runs without gates, that nothing is left of those alone. A finalizer that nobody takes off holds its gate, the gate's namespace and the CRD
+ * for ever. Every step can be done again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GROUP, VERSION } from '../api/group.ts'
@@ -21,7 +22,12 @@ const PAGE = 500
 interface Options {
   readonly http: KubeHttp
   readonly log: Log
-  readonly settings: { readonly namespace: string; readonly deleteGates: boolean; readonly releaseWithinMs: number }
+  readonly settings: {
+    readonly namespace: string
+    readonly deleteGates: boolean
+    readonly releaseWithinMs: number
+    readonly keepController: boolean
+  }
 }
 
 /** What is read of a gate. */
@@ -35,8 +41,10 @@ interface GateMeta {
 }
 
 export async function uninstall({ http, log, settings }: Options): Promise<void> {
-  const { namespace, deleteGates, releaseWithinMs } = settings
+  const { namespace, deleteGates, releaseWithinMs, keepController } = settings
   if (deleteGates) await releaseGates(http, log, releaseWithinMs)
+  // One that is on its way out may still run: what it may do to gates it has lost already.
+  if (keepController) return takeFinalizersOff(http, log)
   // A controller that runs would put its finalizers back, and take the Lease again.
   await stopController(http, log, namespace)
   await takeFinalizersOff(http, log)

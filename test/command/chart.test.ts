@@ -10,6 +10,7 @@ import { type Schema, VALUES } from '../../src/chart/values.ts'
 import { parseConfig } from '../../src/config.ts'
 import { SETTINGS } from '../../src/settings.ts'
 import { envName, type Setting, type Table } from '../../src/settings-table.ts'
+import { parseUninstallConfig } from '../../src/uninstall/settings.ts'
 import { CHART, HELM_MAJORS, type HelmMajor, helm, helmBinary } from '../chart/helm.ts'
 import { AS_MANIFESTS, HELM_LABELS, NAMESPACE, staleManifests, template } from '../chart/manifests.ts'
 
@@ -74,6 +75,8 @@ const podOf = (objects: readonly KubeObject[], name: string): PodSpec => {
   if (spec === undefined) throw new Error(`${name} has no spec`)
   return spec.template.spec
 }
+/** Environment of a container. */
+const given = ({ env }: Container) => Object.fromEntries(env.map(({ name, value = 'from-the-field' }) => [name, value]))
 const DEPLOYMENT = 'Deployment gracewatch-controller'
 const DAEMON_SET = 'DaemonSet gracewatch-agent'
 
@@ -81,6 +84,8 @@ const DAEMON_SET = 'DaemonSet gracewatch-agent'
 const HOOK = ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding', 'Job'].map(
   (it) => `${it} gracewatch-uninstall`,
 )
+/** After gates were switched off. */
+const GATES_OFF = 'Job gracewatch-gates-off'
 const CRDS = ['podterminations', 'podreadinessgates', 'podcleanups'].map((it) => `CustomResourceDefinition ${it}.gracewatch.dev`)
 const READERS = ['ClusterRole gracewatch-view', 'ClusterRole gracewatch-admin']
 const METRICS = ['Service gracewatch-metrics', 'ClusterRole gracewatch-metrics-reader']
@@ -96,6 +101,7 @@ const DEFAULT = [
   ...METRICS_AUTH,
   ...CRDS,
   ...HOOK,
+  GATES_OFF,
 ]
 const GATES = [
   'ClusterRole gracewatch-gatekeeper',
@@ -129,13 +135,13 @@ const AGENT_NAMESPACE = [`Namespace ${AGENTS}`]
 /** Values -> objects that come with them, and that go. */
 const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
   ['namespace.create=true', [`Namespace ${NAMESPACE}`], []],
-  ['gates.enabled=true', [...GATES, ...GATE_READERS, ...INJECTION], []],
-  ['gates.enabled=true,gates.injection=Disabled', [...GATES, ...GATE_READERS], []],
-  ['gates.enabled=true,readerRoles.enabled=false', [...GATES, ...INJECTION], READERS],
+  ['gates.enabled=true', [...GATES, ...GATE_READERS, ...INJECTION], [GATES_OFF]],
+  ['gates.enabled=true,gates.injection=Disabled', [...GATES, ...GATE_READERS], [GATES_OFF]],
+  ['gates.enabled=true,readerRoles.enabled=false', [...GATES, ...INJECTION], [...READERS, GATES_OFF]],
   [
     'gates.enabled=true,gates.targets[0].apiGroup=cert-manager.io,gates.targets[0].resource=certificates',
     [...GATES, ...GATE_READERS, ...INJECTION, 'ClusterRole gracewatch-gate-targets-of-values'],
-    [],
+    [GATES_OFF],
   ],
   ['gates.injection=Enabled', [], []],
   ['page.enabled=true', [], []],
@@ -186,7 +192,7 @@ const SWITCHES: readonly [string, readonly string[], readonly string[]][] = [
   ['prometheusRule.enabled=true', ['PrometheusRule gracewatch'], []],
   ['dashboard.enabled=true', ['ConfigMap gracewatch-dashboard'], []],
   ['crds.enabled=false', [], CRDS],
-  ['uninstallHook.enabled=false', [], HOOK],
+  ['uninstallHook.enabled=false', [], [...HOOK, GATES_OFF]],
 ]
 /** Everything at once. */
 const ALL = [
@@ -201,7 +207,7 @@ const ALL = [
   'dashboard.enabled=true',
 ]
 const ALL_OBJECTS = [
-  ...DEFAULT,
+  ...DEFAULT.filter((it) => it !== GATES_OFF),
   `Namespace ${NAMESPACE}`,
   ...[...GATES, ...GATE_READERS, ...INJECTION, ...CLEANUP, ...CLEANUP_READERS, ...AGENT, ...AGENT_FLOW, ...AGENT_NAMESPACE],
   'NetworkPolicy gracewatch-controller',
@@ -516,15 +522,38 @@ describe('rights', () => {
 })
 
 describe('the hook', () => {
-  it('is there only while it runs, and all of it is a hook before the release goes', async () => {
+  const hooksIn = (objects: readonly KubeObject[]) =>
+    Object.fromEntries(
+      objects.flatMap((object) => {
+        const on = object.metadata.annotations?.['helm.sh/hook']
+        return on === undefined ? [] : [[nameOf(object), on]]
+      }),
+    )
+  const BEFORE_IT_GOES = Object.fromEntries(HOOK.map((name) => [name, 'pre-delete']))
+  const WITH_GATES_OFF = {
+    ...BEFORE_IT_GOES,
+    ...Object.fromEntries(
+      ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding'].map((it) => [
+        `${it} gracewatch-uninstall`,
+        'pre-delete,post-rollback',
+      ]),
+    ),
+    [GATES_OFF]: 'post-rollback',
+  }
+
+  it('is there only while it runs: before the release goes, and where a rollback may have switched gates off', async () => {
     const objects = await render()
-    for (const name of HOOK) {
-      expect(find(objects, name).metadata.annotations).toMatchObject({
-        'helm.sh/hook': 'pre-delete',
-        'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
-      })
-    }
-    expect(objects.filter(({ metadata }) => metadata.annotations?.['helm.sh/hook'] !== undefined)).toHaveLength(HOOK.length)
+    for (const name of [...HOOK, GATES_OFF])
+      expect(find(objects, name).metadata.annotations?.['helm.sh/hook-delete-policy']).toBe('before-hook-creation,hook-succeeded')
+    expect(hooksIn(objects)).toEqual(WITH_GATES_OFF)
+    expect(hooksIn(await render(['gates.enabled=true']))).toEqual(BEFORE_IT_GOES)
+  })
+
+  it.each(HELM_MAJORS)('of an upgrade by helm %s that asks no cluster does no more', async (major) => {
+    const upgrade = ['--is-upgrade', '--api-versions=gracewatch.dev/v1alpha1/PodReadinessGate']
+    const { stdout, stderr } = await helm(major, ['template', 'gracewatch', CHART, '-n', NAMESPACE, ...upgrade])
+    expect(stderr).toBe('')
+    expect(hooksIn(objectsIn(stdout))).toEqual(WITH_GATES_OFF)
   })
 
   it('runs a program of the image by its own settings', async () => {
@@ -536,6 +565,12 @@ describe('the hook', () => {
       { name: 'GRACEWATCH_DELETE_GATES', value: 'true' },
       { name: 'GRACEWATCH_RELEASE_WITHIN', value: '5s' },
     ])
+    const [gatesOff] = podOf(await render(), GATES_OFF).containers
+    expect(gatesOff).toMatchObject({ command, env: [env[0], { name: 'GRACEWATCH_KEEP_CONTROLLER', value: 'true' }] })
+    expect(parseUninstallConfig([], { ...given(gatesOff), KUBERNETES_SERVICE_HOST: '10.96.0.1' })).toMatchObject({
+      config: { keepController: true, deleteGates: false },
+      warnings: [],
+    })
   })
 })
 
@@ -587,7 +622,6 @@ describe('settings', () => {
     metrics: { ...samples(metrics, ['enabled', 'port', 'tls', 'readers']), tls: { secretName: 'metrics-tls' } },
     agent: { enabled: true, settings: samples(agent?.properties?.settings) },
   }
-  const given = ({ env }: Container) => Object.fromEntries(env.map(({ name, value = 'from-the-field' }) => [name, value]))
   /** What the program understands of an environment, by flag; it must not have anything to say against it. */
   const understood = (parsed: ReturnType<typeof parseConfig> | ReturnType<typeof parseAgentConfig>) => {
     if (!('config' in parsed)) throw new Error(JSON.stringify(parsed))

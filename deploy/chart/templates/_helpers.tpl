@@ -90,11 +90,88 @@ capabilities: {drop: [ALL]}
     - {port: 53, protocol: TCP}
 {{- end }}
 
-{{/* Annotations of what runs before the release is deleted. Takes its weight. */}}
+{{/* Annotations of what runs at certain events in the life of the release. Takes a dict: events, weight. */}}
 {{- define "gracewatch.hook" -}}
-helm.sh/hook: pre-delete
-helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook: {{ .events }}
+helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/*
+Events after which gates are switched off and may still have finalizers; nothing while they are on. A rollback comes with what was rendered
+for the revision that it goes back to, when nobody could know; an upgrade asks the cluster, and costs no Job where there was never a gate.
+*/}}
+{{- define "gracewatch.gatesOff" -}}
+{{- if not .Values.gates.enabled -}}
+{{- $held := dict }}
+{{- if .Release.IsUpgrade }}
+{{- with lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "gracewatch-gatekeeper" }}
+{{- $_ := set $held "byRights" true }}
+{{- end }}
+{{- if .Capabilities.APIVersions.Has "gracewatch.dev/v1alpha1/PodReadinessGate" }}
+{{- range (lookup "gracewatch.dev/v1alpha1" "PodReadinessGate" "" "").items }}
+{{- with .metadata.finalizers }}
+{{- $_ := set $held "byFinalizer" true }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+post-rollback{{ if $held }},post-upgrade{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* A Job that runs src/uninstall. Takes a dict: root, name, events, deadline, settings. */}}
+{{- define "gracewatch.uninstallJob" -}}
+{{- $root := .root -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "gracewatch.labels" (dict "root" $root "component" "uninstall") | nindent 4 }}
+  annotations:
+    {{- include "gracewatch.hook" (dict "events" .events "weight" 0) | nindent 4 }}
+spec:
+  backoffLimit: 3
+  # Each step has its own time; this is for a pod that cannot start.
+  activeDeadlineSeconds: {{ .deadline }}
+  template:
+    metadata:
+      labels:
+        {{- include "gracewatch.podLabels" (dict "root" $root "component" "uninstall" "labels" dict) | nindent 8 }}
+    spec:
+      {{- with include "gracewatch.imagePullSecrets" $root }}
+      {{- . | trim | nindent 6 }}
+      {{- end }}
+      serviceAccountName: gracewatch-uninstall
+      automountServiceAccountToken: true
+      enableServiceLinks: false
+      restartPolicy: Never
+      {{- with $root.Values.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $root.Values.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        {{- include "gracewatch.podSecurityContext" $root | nindent 8 }}
+      containers:
+        - name: uninstall
+          image: {{ include "gracewatch.image" $root }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          command: [node, dist/uninstall/main.js]
+          env:
+            - name: GRACEWATCH_NAMESPACE
+              valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+            {{- include "gracewatch.env" (dict "prefix" "" "values" .settings) | trim | nindent 12 }}
+          resources:
+            requests: {cpu: 10m, memory: 64Mi}
+            limits: {memory: 128Mi}
+          securityContext:
+            {{- include "gracewatch.containerSecurityContext" $root | nindent 12 }}
 {{- end }}
 
 {{/* How Prometheus scrapes, but for whom it trusts. */}}

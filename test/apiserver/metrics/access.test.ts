@@ -11,6 +11,7 @@ import { TokenAccess } from '../../../src/web/metrics-access.ts'
 import { ownCertificate } from '../../../src/web/metrics-certificate.ts'
 import { useOverlay } from '../overlay.ts'
 
+const PATIENTLY = { timeout: 30_000 }
 const overlay = useOverlay('deploy/manifests', 'metrics', ['deploy/metrics'])
 const { bed, prefix, can, controller } = overlay
 const warned: object[] = []
@@ -20,6 +21,8 @@ let http: KubeHttp
 let server: MetricsServer
 
 const token = async (account: string) => (await bed.kubectl('create', 'token', account, '-n', bed.namespace)).trim()
+
+const mayRead = (account: string) => can(`system:serviceaccount:${bed.namespace}:${account}`, 'get', '/metrics')
 
 /** A connection with the rights of a service account. */
 async function connectAs(account: string): Promise<KubeHttp> {
@@ -51,6 +54,9 @@ beforeAll(async () => {
   const role = `--clusterrole=${prefix}gracewatch-metrics-reader`
   const account = `--serviceaccount=${bed.namespace}:prometheus`
   await bed.kubectl('create', 'clusterrolebinding', `${prefix}prometheus`, role, account)
+  // The authorizer of the API server takes a moment to see them.
+  await expect.poll(() => can(controller(), 'create', 'subjectaccessreviews.authorization.k8s.io'), PATIENTLY).toBe(true)
+  await expect.poll(() => mayRead('prometheus'), PATIENTLY).toBe(true)
   http = await connectAs(`${prefix}gracewatch-controller`)
   server = await startMetricsServer({
     address: { host: '127.0.0.1', port: 0 },
@@ -86,9 +92,8 @@ describe('the manifests of the metrics', () => {
   )
 
   it('let nobody but those who were bound to it read the metrics', async () => {
-    const may = async (account: string) => can(`system:serviceaccount:${bed.namespace}:${account}`, 'get', '/metrics')
-    expect(await may('prometheus')).toBe(true)
-    expect(await may('stranger')).toBe(false)
+    expect(await mayRead('prometheus')).toBe(true)
+    expect(await mayRead('stranger')).toBe(false)
   })
 })
 
@@ -133,6 +138,6 @@ describe('the metrics port', () => {
       return access.check(authorization, '/metrics')
     }
     // The authorizer of the API server takes a moment to see the deletion.
-    await expect.poll(aMinuteLater, { timeout: 10_000 }).toBe('Forbidden')
+    await expect.poll(aMinuteLater, PATIENTLY).toBe('Forbidden')
   })
 })

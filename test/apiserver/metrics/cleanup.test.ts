@@ -20,10 +20,8 @@ it('cleanup tells what was deleted and what was kept, by reason, and which rule 
     namespaces: [namespace],
     args: [...port.args, '--cleanup-min-age=0s', '--cleanup-bare-pods', '--cleanup-total=2'],
   })
-  await expect
-    .poll(() => port.value('gracewatch_cleanup_deleted_pods_total', { reason: 'PastClusterThreshold' }), { timeout: 30_000 })
-    .toBe(3)
-  await expect.poll(() => port.value('gracewatch_cleanup_kept_pods', { reason: 'HasFinalizers' }), { timeout: 30_000 }).toBe(1)
+  await port.becomes(3, 'gracewatch_cleanup_deleted_pods_total', { reason: 'PastClusterThreshold' })
+  await port.becomes(1, 'gracewatch_cleanup_kept_pods', { reason: 'HasFinalizers' })
   expect(await port.value('gracewatch_cleanup_deleted_pods_total', { reason: 'OlderThan' })).toBe(0)
   expect(await port.value('gracewatch_cleanup_failures_total', { reason: 'RecordRefused' })).toBe(0)
   expect((await port.scrape()).get('gracewatch_cleanup_rule_problems')?.samples).toEqual([])

@@ -1,4 +1,5 @@
 import { request } from 'node:https'
+import { expect } from 'vitest'
 import { type Family, parseExposition, seriesValue } from '../../unit/metrics/exposition.ts'
 import { freePort } from '../recorder/controller.ts'
 
@@ -26,6 +27,11 @@ export class MetricsPort {
   /** Of the one series with these labels; undefined where there is none. */
   async value(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number | undefined> {
     return seriesValue(await this.scrape(), name, labels)
+  }
+
+  /** Waits until that series has this value: what it tells of arrives by a watch. */
+  async becomes(value: number, name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> {
+    await expect.poll(() => this.value(name, labels), { timeout: 30_000 }).toBe(value)
   }
 
   text(): Promise<string> {

@@ -1,4 +1,7 @@
-/** What runs before Gracewatch is uninstalled, on a real API server and in a group of its own: nothing is left that waits for a controller. */
+/**
+ * What runs before Gracewatch is uninstalled, and after its gates were switched off, on a real API server and in a group of its own: nothing is
+ * left that waits for a controller.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FINALIZER } from '../../../src/kube/gate-objects.ts'
 import { CONTROLLER, uninstall } from '../../../src/uninstall/uninstall.ts'
@@ -8,13 +11,14 @@ import { eventually } from '../waiting.ts'
 const bed = useApiServer('uninstall')
 const group = `${bed.suffix}.uninstall.example.com`
 const OTHERS = 'example.com/still-needed'
+const WITHOUT_FINALIZERS = ['--type=merge', '-p', '{"metadata":{"finalizers":null}}']
 const lines: { readonly message: string; readonly fields: object }[] = []
 const note = (fields: object, message: string) => void lines.push({ message, fields })
 const log = { debug: note, info: note, warn: note, error: note }
 
-const run = (settings: { deleteGates?: boolean; releaseWithinMs?: number } = {}, among = group) => {
+const run = (settings: { deleteGates?: boolean; releaseWithinMs?: number; keepController?: boolean } = {}, among = group) => {
   lines.length = 0
-  const all = { namespace: bed.namespace, deleteGates: false, releaseWithinMs: 1_000, ...settings }
+  const all = { namespace: bed.namespace, deleteGates: false, releaseWithinMs: 1_000, keepController: false, ...settings }
   return uninstall({ http: inGroup(bed.http, among), log, settings: all })
 }
 
@@ -70,6 +74,20 @@ afterAll(async () => {
 })
 
 describe('what runs before Gracewatch is uninstalled', () => {
+  it('leaves the controller and its Lease where gates alone are given up', async () => {
+    await gate('given-up', [OTHERS, FINALIZER])
+    await run({ keepController: true })
+    expect(await gates()).toEqual({ 'given-up': [OTHERS] })
+    expect(lines).toEqual([{ message: 'took the finalizer off gates', fields: { gates: 1 } }])
+    expect((await names('pods')).split('\n')).toHaveLength(2)
+    expect(await names('leases.coordination.k8s.io')).not.toBe('')
+    expect(await bed.kubectl('get', 'deployment', CONTROLLER, '-n', bed.namespace, '-o', 'jsonpath={.spec.replicas}')).toBe('2')
+    await run({ keepController: true })
+    expect(lines).toEqual([])
+    await bed.kubectl('patch', `podreadinessgates.${group}`, 'given-up', '-n', bed.namespace, ...WITHOUT_FINALIZERS)
+    await bed.kubectl('delete', `podreadinessgates.${group}`, 'given-up', '-n', bed.namespace)
+  })
+
   it('stops the controller, takes its own finalizer off every gate and no other, and removes the Lease', async () => {
     await gate('held', [FINALIZER])
     await gate('shared', [OTHERS, FINALIZER])
@@ -97,16 +115,7 @@ describe('what runs before Gracewatch is uninstalled', () => {
   })
 
   it('deletes the gates where it is told to, and where nobody releases their pods in time says so', async () => {
-    await bed.kubectl(
-      'patch',
-      `podreadinessgates.${group}`,
-      'shared',
-      '-n',
-      bed.namespace,
-      '--type=merge',
-      '-p',
-      '{"metadata":{"finalizers":null}}',
-    )
+    await bed.kubectl('patch', `podreadinessgates.${group}`, 'shared', '-n', bed.namespace, ...WITHOUT_FINALIZERS)
     await gate('abandoned', [FINALIZER])
     await run({ deleteGates: true, releaseWithinMs: 700 })
     expect(await gates()).toEqual({})

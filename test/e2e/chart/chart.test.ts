@@ -1,6 +1,6 @@
 /**
  * The chart on a real node, with the real helm of both majors, in the order in which a cluster lives: CRDs and records that are there from
- * before there was a chart, install, upgrades that switch parts on and off, uninstall with the CRDs kept and without them.
+ * before there was a chart, install, upgrades and a rollback that switch parts on and off, uninstall with the CRDs kept and without them.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -103,6 +103,18 @@ const may = async (verb: string, resource: string, subresource = '') => {
   ).stdout.trim()
 }
 
+/** Of the gate that these tests make. */
+const finalizers = async (): Promise<string[]> => (await get(GATES, 'registered', '-n', SHOP)).metadata.finalizers ?? []
+
+/** Those of the release as it is installed now. */
+async function hooks(): Promise<string> {
+  const { code, stdout, stderr } = await helm('4', ['get', 'hooks', 'gracewatch', '-n', SYSTEM], {
+    env: { KUBECONFIG: cluster.kubeconfigPath },
+  })
+  expect(code, stderr).toBe(0)
+  return stdout
+}
+
 beforeAll(async () => {
   if (EXTERNAL) return
   const progress = terminalProgress(process.stderr)
@@ -200,10 +212,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
         },
       }
       await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(gate) })
-      await until('the finalizer of the gate', async () => {
-        const { metadata } = await get(GATES, 'registered', '-n', SHOP)
-        return metadata.finalizers?.includes(FINALIZER) ?? false
-      })
+      await until('the finalizer of the gate', async () => (await finalizers()).includes(FINALIZER))
     },
     8 * MINUTES,
   )
@@ -220,11 +229,13 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
   })
 
   it(
-    'gives up what is switched off, rights first of all',
+    'gives up what a rollback switches off: rights, agents, and the finalizers of gates',
     async () => {
-      await succeed('4', 'upgrade', '--set', 'gates.enabled=true')
+      const result = await run('3', 'rollback', ['1', '--wait'])
+      expect(result.code, result.stderr).toBe(0)
       expect(await may('delete', 'pods')).toBe('no')
-      expect(await may('patch', 'pods', 'status')).toBe('yes')
+      expect(await may('patch', 'pods', 'status')).toBe('no')
+      expect(await finalizers()).toEqual([])
       await until(
         'the namespace of the agents gone',
         async () => {
@@ -233,9 +244,23 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
         },
         2 * MINUTES,
       )
-      expect(
-        (await ours()).filter((name) => /agent|cleaner|cleanup|network/.test(name) && !name.includes('podcleanups')),
-      ).toEqual([])
+      const parts = /agent|cleaner|cleanup|network|gates-|gatekeeper|uninstall/
+      expect((await ours()).filter((name) => parts.test(name) && !crdNames.includes(name))).toEqual([])
+    },
+    8 * MINUTES,
+  )
+
+  it(
+    'takes the finalizers off gates that an upgrade switches off, and asks for no Job where there are none',
+    async () => {
+      await succeed('4', 'upgrade', '--set', 'gates.enabled=true')
+      expect(await may('patch', 'pods', 'status')).toBe('yes')
+      await until('the finalizer of the gate', async () => (await finalizers()).includes(FINALIZER))
+      await succeed('4', 'upgrade')
+      expect(await finalizers()).toEqual([])
+      expect(await hooks()).toMatch(/post-upgrade/)
+      await succeed('4', 'upgrade')
+      expect(await hooks()).not.toMatch(/post-upgrade/)
     },
     8 * MINUTES,
   )
@@ -244,6 +269,9 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
     'leaves nothing but the CRDs and what is in them, and no finalizer',
     async () => {
       const before = (await items(RECORDS, '-n', SHOP)).map(({ metadata }) => metadata.uid).sort()
+      // As of a gate from before, where nobody took it off.
+      const patch = ['--type=merge', '-p', JSON.stringify({ metadata: { finalizers: [FINALIZER] } })]
+      await kubectl('patch', GATES, 'registered', '-n', SHOP, ...patch)
       await succeed('4', 'uninstall')
       await until('everything but the CRDs gone', async () => (await ours()).join() === crdNames.join())
       const left = await kubectl(
@@ -257,7 +285,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       expect(left.trim().split('\n').sort()).toEqual(['configmap/kube-root-ca.crt', 'serviceaccount/default'])
       const after = (await items(RECORDS, '-n', SHOP)).map(({ metadata }) => metadata.uid)
       expect(after).toEqual(expect.arrayContaining(before))
-      expect((await get(GATES, 'registered', '-n', SHOP)).metadata.finalizers ?? []).toEqual([])
+      expect(await finalizers()).toEqual([])
     },
     8 * MINUTES,
   )
