@@ -349,6 +349,7 @@ describe.skipIf(EXTERNAL)('the runbooks', () => {
       .replaceAll('-n shop', `-n ${SHOP}`)
       .replaceAll(/\bNAME\b(?!:)/g, record)
       .replaceAll(/\bPOD\b(?!:)/g, pod)
+      .replaceAll(/\bNODE\b(?!:)/g, cluster.nodeName)
     const env = { KUBECONFIG: cluster.kubeconfigPath, PATH: `${cluster.kubectlFolder}:${process.env.PATH}` }
     await expect(run('bash', ['-euo', 'pipefail', '-c', filled], { cwd: ROOT, env })).resolves.toMatch(/\S/)
   })
