@@ -1,10 +1,12 @@
 /** `gracewatch open` on a real API server: with the rights of an account that may read one namespace, and with those of an administrator. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { API_VERSION, type PodTermination } from '../../src/api/pod-termination.ts'
+import { kill, stateOf } from '../cluster/processes.ts'
+import { keepPage } from '../demo/kept-page.ts'
 import { forcedKill, graceful, terminating } from '../unit/render/records.ts'
 import { established, useApiServer } from './connect.ts'
 import { eventually } from './waiting.ts'
@@ -73,8 +75,12 @@ function open(kubeconfig: string, ...args: string[]): Opened {
 
 /** What a browser with the key gets. */
 async function browse({ said }: Opened) {
-  await expect.poll(() => said.stderr, { timeout: 20_000 }).toContain('until Ctrl-C')
-  const address = new URL(said.stdout.trim())
+  await expect.poll(() => said.stderr, { timeout: 60_000 }).toContain('until Ctrl-C')
+  return await at(said.stdout.trim())
+}
+
+async function at(text: string) {
+  const address = new URL(text)
   const first = await fetch(address, { redirect: 'manual' })
   const headers = { cookie: first.headers.get('set-cookie')?.split(';')[0] ?? '' }
   return (path: string) => fetch(`${address.origin}${path}`, { headers })
@@ -132,4 +138,17 @@ describe('an administrator', () => {
     opened.child.kill('SIGTERM')
     expect(await opened.ended).toBe(0)
   })
+})
+
+it('the page that the demo leaves up shows every namespace, one process of it, until the cluster is gone', async () => {
+  const kubeconfig = join(folder, 'kept')
+  copyFileSync(bed.cluster.kubeconfigPath, kubeconfig)
+  const first = await keepPage(kubeconfig, folder)
+  const { address, process } = await keepPage(kubeconfig, folder)
+  onTestFinished(() => kill(process))
+  expect(stateOf(first.process)).toBe('gone')
+  const list = await (await (await at(address))('/')).text()
+  for (const name of [`${bed.namespace}/mine`, `${other}/theirs`]) expect(list).toContain(name)
+  rmSync(kubeconfig)
+  await expect.poll(() => stateOf(process), { timeout: 60_000 }).toBe('gone')
 })

@@ -30,7 +30,8 @@ machine (Linux, root, Go 1.26), builds the image from the Dockerfile and install
 and deploy/agent.
 
   --no-agent           without the agent of the nodes: what the API alone can tell
-  --keep               leave the cluster up with everything in it, and print how to go on
+  --keep               leave the cluster up with everything in it and the page that shows it, and
+                       print the address and how to go on
 
   --kubeconfig FILE    use the cluster that this file names, and leave it as it was found; a cluster
                        of the environment is never used

@@ -1,11 +1,12 @@
 /** `npm run demo`: see HELP in arguments.ts. Results go to standard output, progress to standard error. */
-
+import { dirname } from 'node:path'
 import { ClusterError, messageOf } from '../cluster/errors.ts'
 import type { Cluster } from '../cluster/index.ts'
 import { terminalProgress } from '../cluster/index.ts'
 import { formatSeconds } from '../cluster/progress.ts'
 import { type DemoArguments, HELP, parseArguments, UsageError } from './arguments.ts'
 import { openEmbedded } from './embedded.ts'
+import { keepPage } from './kept-page.ts'
 import { openNamed, prepareNamed } from './named.ts'
 import { writeReport } from './records.ts'
 import { type Result, runAll } from './run.ts'
@@ -64,8 +65,10 @@ async function demo(args: Exclude<DemoArguments, { mode: 'help' }>): Promise<num
     code = error instanceof Interrupted ? INTERRUPTED_CODE : 1
     process.stderr.write(`demo: ${wordsOf(error)}\n`)
   }
-  if (kept) await keep(screen, kept.cluster, kept.target)
-  else {
+  if (kept) {
+    const up = await keep(screen, kept.cluster, kept.target)
+    if (!up && code === 0) code = 1
+  } else {
     const left = await undo.run(progress)
     for (const sentence of left) process.stderr.write(`demo: ${sentence}\n`)
     if (left.length > 0 && code === 0) code = 1
@@ -86,8 +89,10 @@ function summary(screen: Screen, results: readonly Result[]): number {
   return wrong.length === 0 ? 0 : 1
 }
 
-async function keep(screen: Screen, cluster: Cluster, target: Target | undefined): Promise<void> {
+/** @returns whether the page is up */
+async function keep(screen: Screen, cluster: Cluster, target: Target | undefined): Promise<boolean> {
   await target?.objects.http.close()
+  const page = target === undefined ? undefined : await openPage(cluster)
   await cluster.close({ keep: true })
   const commands = [['eval "$(npm run -s cluster -- env)"', 'kubectl speaks to it from now on']]
   if (target !== undefined) {
@@ -95,7 +100,7 @@ async function keep(screen: Screen, cluster: Cluster, target: Target | undefined
     commands.push(
       [`kubectl get pterm ${space}`, 'the records; -o wide, -o yaml'],
       [`npx gracewatch show 3-prestop-20s ${space}`, 'one of them as a picture'],
-      [`npx gracewatch open ${space}`, 'all of them as a page, live'],
+      [`npx gracewatch watch ${space}`, 'more of them, live'],
       [`kubectl events ${space} --types=Warning`, 'what was told on the pods'],
       [`kubectl rollout restart ${space} deployment/web`, 'ends three more'],
     )
@@ -108,10 +113,25 @@ async function keep(screen: Screen, cluster: Cluster, target: Target | undefined
   const width = Math.max(...commands.map(([command = '']) => command.length))
   screen.print(
     '',
-    'The cluster stays up. To go on:',
+    ...(page === undefined ? [] : [`All of them as a page, live, for a browser on this machine: ${screen.strong(page)}`]),
+    `The cluster stays up${page === undefined ? '' : ', and the page with it'}. To go on:`,
     ...commands.map(([command = '', what = '']) => `  ${command.padEnd(width)}  ${what}`.trimEnd()),
     '',
   )
+  return page !== undefined
+}
+
+/** Its address; undefined where it does not come up. */
+async function openPage(cluster: Cluster): Promise<string | undefined> {
+  try {
+    const { address } = await progress.step('starting the page', () =>
+      keepPage(cluster.kubeconfigPath, dirname(cluster.logFile('kube-apiserver'))),
+    )
+    return address
+  } catch (error) {
+    process.stderr.write(`demo: ${wordsOf(error)}\n`)
+    return undefined
+  }
 }
 
 /** A stack is for what nobody has foreseen. */
