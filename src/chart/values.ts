@@ -323,7 +323,7 @@ export const VALUES: Schema = section('', {
       create: flag(true, 'Make it, with the labels of PodSecurity privileged, which hostPID and hostPath need.'),
     }),
     resources: resources(
-      { requests: { cpu: '10m', memory: '72Mi' }, limits: { memory: '128Mi' } },
+      { requests: { cpu: '10m', memory: '80Mi' }, limits: { memory: '128Mi' } },
       'Of the container of the agent.',
     ),
     podLabels: labels('Labels on the pods of the agent.'),
