@@ -10,8 +10,9 @@ import { type MetricsServer, startMetricsServer } from '../../../src/web/metrics
 import { TokenAccess } from '../../../src/web/metrics-access.ts'
 import { ownCertificate } from '../../../src/web/metrics-certificate.ts'
 import { useOverlay } from '../overlay.ts'
+import { eventually } from '../waiting.ts'
 
-const PATIENTLY = { timeout: 30_000 }
+const REVIEWS = 'subjectaccessreviews.authorization.k8s.io'
 const overlay = useOverlay('deploy/manifests', 'metrics', ['deploy/metrics'])
 const { bed, prefix, can, controller } = overlay
 const warned: object[] = []
@@ -55,8 +56,8 @@ beforeAll(async () => {
   const account = `--serviceaccount=${bed.namespace}:prometheus`
   await bed.kubectl('create', 'clusterrolebinding', `${prefix}prometheus`, role, account)
   // The authorizer of the API server takes a moment to see them.
-  await expect.poll(() => can(controller(), 'create', 'subjectaccessreviews.authorization.k8s.io'), PATIENTLY).toBe(true)
-  await expect.poll(() => mayRead('prometheus'), PATIENTLY).toBe(true)
+  const seen = async () => (await can(controller(), 'create', REVIEWS)) && (await mayRead('prometheus'))
+  await eventually(async () => (await seen()) || undefined, 30_000, 'the rights that were given')
   http = await connectAs(`${prefix}gracewatch-controller`)
   server = await startMetricsServer({
     address: { host: '127.0.0.1', port: 0 },
@@ -86,9 +87,8 @@ describe('the manifests of the metrics', () => {
     expect(await bed.kubectl('get', ...target)).toBe('metrics')
   })
 
-  it.each(['tokenreviews.authentication.k8s.io', 'subjectaccessreviews.authorization.k8s.io'])(
-    'let the controller create %s',
-    async (what) => expect(await can(controller(), 'create', what)).toBe(true),
+  it.each(['tokenreviews.authentication.k8s.io', REVIEWS])('let the controller create %s', async (what) =>
+    expect(await can(controller(), 'create', what)).toBe(true),
   )
 
   it('let nobody but those who were bound to it read the metrics', async () => {
@@ -138,6 +138,6 @@ describe('the metrics port', () => {
       return access.check(authorization, '/metrics')
     }
     // The authorizer of the API server takes a moment to see the deletion.
-    await expect.poll(aMinuteLater, PATIENTLY).toBe('Forbidden')
+    await expect.poll(aMinuteLater, { timeout: 30_000 }).toBe('Forbidden')
   })
 })
