@@ -161,9 +161,11 @@ export class Recorder {
 
   /** Pods that are ending and not gone yet; overdue: past the deadline, as far as it has been looked at. */
   *ongoing(): Generator<{ readonly pod: PodSnapshot; readonly overdue: boolean }> {
-    for (const { pod, overAt, completedAt, written } of this.#trackers.values())
-      if (pod !== undefined && overAt === undefined && completedAt === undefined)
-        yield { pod, overdue: written?.state === 'Overdue' }
+    for (const { pod, gone, overAt, completedAt, written } of this.#trackers.values()) {
+      if (pod === undefined || gone || completedAt !== undefined) continue
+      // What has ended without being deleted stays, and is not waited for.
+      if (overAt === undefined || pod.deletionTimestamp !== undefined) yield { pod, overdue: written?.state === 'Overdue' }
+    }
   }
 
   tracks(uid: string): boolean {
@@ -350,10 +352,9 @@ export class Recorder {
         this.#reconciler.factsOf(tracker, this.#clocks.facts(tracker.pod?.nodeName, fact.arrivedAt)),
         fact.arrivedAt,
       )
-    const over =
-      fact.type === 'Absent' ||
-      (fact.type === 'Pod' && (fact.change === 'Deleted' || fact.change === 'Vanished' || isTerminal(fact.pod)))
-    if (over) {
+    const gone = fact.type === 'Absent' || (fact.type === 'Pod' && (fact.change === 'Deleted' || fact.change === 'Vanished'))
+    if (gone) tracker.gone = true
+    if (gone || (fact.type === 'Pod' && isTerminal(fact.pod))) {
       tracker.overAt = fact.arrivedAt
       this.#queue.add(tracker.uid, { delayMs: SETTLE / MILLISECOND })
     } else if (tracker.facts.length === 1 || tracker.written === undefined) {

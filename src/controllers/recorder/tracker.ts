@@ -31,6 +31,8 @@ export class Tracker {
   readonly told = new Set<string>()
   /** When the fact arrived that ended it. */
   overAt: Micros | undefined
+  /** Its object is not there any more. Before that it can be over: a finalizer keeps a pod whose containers have all ended. */
+  gone = false
   /** What was known of the clocks when Complete was written: that it is known better later is no new fact. */
   clocks: readonly ClockFact[] | undefined
   /** When Complete was first written. */

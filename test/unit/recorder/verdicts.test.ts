@@ -119,4 +119,25 @@ describe('terminations under way', () => {
     await bench.until(200)
     expect(names(bench)).toEqual([])
   })
+
+  test('are those as well whose containers have ended and that a finalizer keeps', async () => {
+    const bench = new Bench()
+    const pod = aPod({ grace: 5, finalizers: ['example.com/wait'] })
+    await bench.play(
+      pod.running().seen().deleted({ at: 0 }).exited('app', { at: 1, code: 0 }).reported({ at: 1.2, phase: 'Succeeded' }),
+    )
+    expect(names(bench)).toEqual(['web-7d4b9c-x2x9k'])
+    await bench.until(40)
+    expect(bench.steps.map((step) => step.split(' ')[1])).toEqual(['Terminating', 'Overdue'])
+    expect(names(bench)).toEqual(['web-7d4b9c-x2x9k overdue'])
+    await bench.play(pod.gone({ at: 60 }))
+    expect(names(bench)).toEqual([])
+  })
+
+  test('are not those that have ended by themselves and lie there', async () => {
+    const bench = new Bench()
+    const pod = aPod({ restartPolicy: 'Never' }).running().seen()
+    await bench.play(pod.exited('app', { at: 1, code: 0 }).reported({ at: 1.2, phase: 'Succeeded' }))
+    expect(names(bench)).toEqual([])
+  })
 })
