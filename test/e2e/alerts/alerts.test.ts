@@ -3,18 +3,22 @@
  * is force-killed, and the alert goes through a real Alertmanager to a webhook; it names the workload and resolves. A controller that starts
  * anew alerts nobody. Each panel of the dashboard shows something. The times of the rules are shortened; promtool has the real ones.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parse, stringify } from 'yaml'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { stringify } from 'yaml'
 import { ROWS } from '../../../src/dashboard/panels.ts'
 import { CHART, helm } from '../../chart/helm.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
 import { install } from '../../cluster/install.ts'
 import { run } from '../../cluster/run.ts'
 import { Alerting, quickRules } from '../../prometheus/alerting.ts'
+import { scrapeConfig } from '../../prometheus/scrape-config.ts'
 import { Prometheus } from '../../prometheus/server.ts'
 
 const MINUTES = 60_000
@@ -25,7 +29,6 @@ const SHOP = 'alerts-shop'
 /** Keeps the object of a pod. */
 const FINALIZER = 'example.com/wait'
 const ROOT = resolve(import.meta.dirname, '../../..')
-const PAGE = join(ROOT, 'docs/metrics.md')
 const folder = mkdtempSync(join(tmpdir(), 'gracewatch-alerts-'))
 
 let cluster: Cluster
@@ -88,14 +91,6 @@ async function release(): Promise<void> {
   for (const pod of stdout.split('\n').filter(Boolean)) await cluster.tryKubectl(['patch', pod, '-n', SHOP, ...free])
 }
 
-/** As the page says it, from outside of the cluster and more often. */
-function scrapeConfig(token: string): object {
-  const [, block = ''] = /```yaml\n(scrape_configs:[^`]*)```/.exec(readFileSync(PAGE, 'utf8')) ?? []
-  const [job] = parse(block).scrape_configs
-  const discovery = job.kubernetes_sd_configs.map((one: object) => ({ ...one, kubeconfig_file: cluster.kubeconfigPath }))
-  return { ...job, authorization: { credentials: token }, kubernetes_sd_configs: discovery }
-}
-
 beforeAll(async () => {
   if (EXTERNAL) return
   const progress = terminalProgress(process.stderr)
@@ -110,6 +105,7 @@ beforeAll(async () => {
     image: { repository: image.slice(0, separator), tag: image.slice(separator + 1) },
     crds: { keep: false },
     ...{ agent: { enabled: true }, gates: { enabled: true }, cleanup: { enabled: true }, dashboard: { enabled: true } },
+    page: { enabled: true },
     metrics: { readers: [{ name: 'prometheus', namespace: SHOP }] },
   }
   const file = join(folder, 'values.yaml')
@@ -126,7 +122,7 @@ beforeAll(async () => {
     global: { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' },
     rule_files: [join(folder, 'rules.yaml')],
     alerting: alerting.config,
-    scrape_configs: [scrapeConfig(token)],
+    scrape_configs: [scrapeConfig(cluster.kubeconfigPath, token)],
   })
 }, 20 * MINUTES)
 
@@ -315,6 +311,29 @@ describe.skipIf(EXTERNAL)('the dashboard', () => {
     expect(JSON.parse(found)).toMatchObject({ uid: 'gracewatch' })
   })
 })
+
+it.skipIf(EXTERNAL)(
+  'the page of the controller shows all of it to who may port-forward, by the name of this machine alone',
+  async () => {
+    const env = { ...process.env, KUBECONFIG: cluster.kubeconfigPath }
+    const args = ['port-forward', '-n', SYSTEM, 'deploy/gracewatch-controller', ':8085']
+    const child = spawn(cluster.kubectlPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let said = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+      })
+    const port = () => /127\.0\.0\.1:(\d+) -> 8085/.exec(said)?.[1]
+    await expect.poll(port, { timeout: MINUTES, message: said }).toBeDefined()
+    const list = await fetch(`http://localhost:${port()}/?namespace=${SHOP}&outcome=ForcedKill`)
+    expect(list.status).toBe(200)
+    expect(await list.text()).toMatch(new RegExp(`${SHOP}/web-[a-z0-9-]+`))
+    const elsewhere = request({ port: port(), host: '127.0.0.1', headers: { host: 'gracewatch.example.com' } }).end()
+    const [{ statusCode }] = await once(elsewhere, 'response')
+    expect(statusCode).toBe(421)
+  },
+)
 
 /** Those of which there is here what they look at. */
 const LOOKED_AT = [
