@@ -54,7 +54,12 @@ export async function helm(
   { input, env = {} }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<RunResult> {
   const binary = await helmBinary(major)
+  const nobody = { ...helmHome(binary), KUBECONFIG: '/dev/null', HELM_NAMESPACE: undefined, KUBERNETES_SERVICE_HOST: undefined }
+  return tryRun(binary, args, { input, env: { ...nobody, ...env } })
+}
+
+/** The environment in which helm finds nothing of the user's but a kubeconfig. */
+export function helmHome(binary: string): Record<string, string> {
   const nowhere = join(dirname(binary), 'home')
-  const home = { HELM_CACHE_HOME: nowhere, HELM_CONFIG_HOME: nowhere, HELM_DATA_HOME: nowhere, KUBECONFIG: '/dev/null' }
-  return tryRun(binary, args, { input, env: { ...home, HELM_NAMESPACE: undefined, KUBERNETES_SERVICE_HOST: undefined, ...env } })
+  return { HELM_CACHE_HOME: nowhere, HELM_CONFIG_HOME: nowhere, HELM_DATA_HOME: nowhere }
 }

@@ -150,7 +150,8 @@ async function forgetOlderImages(cluster: Cluster, kept: string): Promise<void> 
   for (const reference of older) await cluster.ctr(['images', 'remove', reference])
 }
 
-async function importTreeImage(cluster: Cluster, progress: Progress): Promise<string> {
+/** Builds the image of this tree, if need be, and puts it on the node. Returns its reference. */
+export async function importTreeImage(cluster: Cluster, progress: Progress): Promise<string> {
   const image = await buildImage(progress)
   await progress.step('importing the image', () => cluster.importImage(image))
   return image.reference
