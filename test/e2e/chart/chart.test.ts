@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { FINALIZER } from '../../../src/kube/gate-objects.ts'
 import { CHART, type HelmMajor, helm } from '../../chart/helm.ts'
+import { emptyForChart } from '../../chart/on-cluster.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
-import { install } from '../../cluster/install.ts'
 import type { Raw } from '../api.ts'
 
 const MINUTES = 60_000
@@ -122,8 +122,7 @@ beforeAll(async () => {
   if (EXTERNAL) return
   const progress = terminalProgress(process.stderr)
   cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (the chart)' })
-  const { image } = await install(cluster, progress)
-  await kubectl('delete', '-k', join(CHART, '../manifests'), '--ignore-not-found', '--timeout=180s')
+  const image = await emptyForChart(cluster, progress)
   await kubectl('delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=180s')
   const separator = image.lastIndexOf(':')
   const values = [`image.repository=${image.slice(0, separator)}`, `image.tag=${image.slice(separator + 1)}`]
@@ -180,7 +179,8 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       const notes = await succeed('4', 'install', '--create-namespace', '--take-ownership', '--force-conflicts')
       expect(notes).toContain('kubectl get podterminations -A')
       expect(await items(RECORDS, '-n', SHOP)).toEqual(before)
-      expect(before.map(({ pod, outcome }) => [pod.name, outcome])).toEqual(first.map(({ pod, outcome }) => [pod.name, outcome]))
+      const told = (records: readonly Raw[]) => records.map(({ pod, outcome }) => `${pod.name} ${outcome}`).sort()
+      expect(told(before)).toEqual(told(first))
       const crd = await get('crd', RECORDS)
       expect(crd.spec.versions[0].schema.openAPIV3Schema.properties).toHaveProperty('kernel')
       expect(crd.metadata.annotations['helm.sh/resource-policy']).toBe('keep')
