@@ -3,7 +3,6 @@ import { openSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import type { PodSnapshot } from '../core/evidence.ts'
 import { recordObject } from '../core/record-object.ts'
-import { assemble } from '../core/termination/index.ts'
 import { KubeError } from '../kube/errors.ts'
 import { draw } from '../render/draw.ts'
 import { clean } from '../render/text.ts'
@@ -11,12 +10,12 @@ import { graceText } from '../render/units.ts'
 import { wallTime } from '../render/zone.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
 import { CLUSTER_FLAGS, type ClusterAccess, withCluster } from './cluster.ts'
-import { evidenceLine } from './evidence-file.ts'
 import { type CommandHelp, define } from './help.ts'
 import { hintingLog, untilInterrupted } from './live.ts'
 import { type PodSelection, selectPods } from './pod-selection.ts'
 import { printed } from './records.ts'
 import { DEFAULT_WIDTH, OUTPUT_FLAGS, type Output, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
+import { TraceVerdicts, type TraceVerdictsOptions } from './trace-verdicts.ts'
 import { Tracer } from './tracer.ts'
 
 const { namespace, context, kubeconfig } = CLUSTER_FLAGS
@@ -69,9 +68,15 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
     const pod = given.delete === true ? await podToDelete(access, selection) : undefined
     const save = given.save === undefined ? undefined : openEvidence(given.save)
     const { stopped, signal } = untilInterrupted()
-    const enough = Promise.withResolvers<void>()
-    const over = new Set<string>()
     const write = writer(output, given)
+    const verdicts = new TraceVerdicts({
+      ...(save === undefined ? {} : { save }),
+      ...(count === undefined ? {} : { count }),
+      show: (record, again) => {
+        if (again) output.hint(`More has come to be known of ${clean(record.pod.name)}:`)
+        write(record)
+      },
+    })
     const tracer = new Tracer({
       ...{ http: access.http, namespace: access.namespace, selection },
       log: hintingLog(output),
@@ -83,22 +88,13 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
         const stuck = findings?.find(({ type }) => type === 'StuckTerminating')
         output.hint(`${clean(name)} is overdue${stuck === undefined ? '' : `: ${clean(stuck.message)}`}`)
       },
-      onEvidence: (facts, now) => {
-        // What is drawn is what a replay of the file will draw.
-        const record = assemble(facts, now)
-        if (record === undefined || signal.aborted) return
-        if (save !== undefined) writeSync(save, evidenceLine(facts, now))
-        if (over.has(record.pod.uid)) output.hint(`More has come to be known of ${clean(record.pod.name)}:`)
-        over.add(record.pod.uid)
-        write(record)
-        if (count !== undefined && over.size >= count) enough.resolve()
-      },
+      onEvidence: (facts, now) => verdicts.take(facts, now),
     })
     try {
       await tracer.start()
       output.hint(`Tracing ${selection.words}; Ctrl-C ends it.`)
       if (pod !== undefined) await deletePod(access, tracer, pod, given.yes === true, signal)
-      await Promise.race([stopped, enough.promise])
+      await Promise.race([stopped, verdicts.done])
     } finally {
       const left = tracer.ongoing
       await tracer.stop()
@@ -133,9 +129,10 @@ function begunLine({ name, deletionGracePeriodSeconds: grace }: PodSnapshot, { n
   return `${wallTime(now(), timeZone).time.slice(0, 8)}  ${clean(name)} is terminating${within}`
 }
 
-function openEvidence(file: string): number {
+function openEvidence(file: string): NonNullable<TraceVerdictsOptions['save']> {
   try {
-    return openSync(file, 'a')
+    const descriptor = openSync(file, 'a')
+    return { file, write: (line) => void writeSync(descriptor, line) }
   } catch (error) {
     throw new CommandError(`cannot write ${file}: ${error instanceof Error ? error.message : String(error)}`)
   }

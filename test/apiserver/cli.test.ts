@@ -1,5 +1,5 @@
 /** The gracewatch command against a real API server, as a process. Records lie in namespaces of the test's own. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -32,6 +32,7 @@ interface Result {
 }
 
 interface Started {
+  readonly child: ChildProcess
   /** What it has written so far. */
   readonly said: { stdout: string; stderr: string }
   readonly ended: Promise<Result>
@@ -51,7 +52,7 @@ function start(args: readonly string[]): Started {
     child.on('error', fail)
     child.on('close', (code) => done({ ...said, code }))
   })
-  return { said, ended }
+  return { child, said, ended }
 }
 
 const gracewatch = (...args: string[]): Promise<Result> => start(args).ended
@@ -296,6 +297,31 @@ describe('trace', () => {
     expect(stderr).toMatch(/^Tracing pod traced-0; Ctrl-C ends it\.$/m)
     expect((await gracewatch('replay', file)).stdout.trim()).toBe(stdout.trim())
     expect((await cluster.tryKubectl(['get', 'pod', 'traced-0', '-n', empty])).code).not.toBe(0)
+  })
+
+  it('draws what it cannot keep, and ends', async () => {
+    await create('traced-full')
+    const traced = await withKubeconfig('trace', '-n', empty, '--delete', 'traced-full', '-y', '--save', '/dev/full')
+    expect(traced).toMatchObject({ code: 1, stdout: expect.stringMatching(/traced-full .* NEVER STARTED\n/) })
+    expect(traced.stderr).toMatch(/^gracewatch: cannot write \/dev\/full: ENOSPC[^\n]*$/m)
+  })
+
+  it('tells at Ctrl-C what is over and what is not', async () => {
+    await create('traced-late')
+    const kept = { ...pod('traced-kept'), metadata: { ...pod('traced-kept').metadata, finalizers: ['example.com/wait'] } }
+    await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(kept) })
+    const { child, said, ended } = start(['trace', '-n', empty, '--kubeconfig', cluster.kubeconfigPath])
+    await vi.waitFor(() => expect(said.stderr).toContain('Ctrl-C ends it.'), 60_000)
+    await cluster.kubectl(['delete', 'pod', 'traced-late', 'traced-kept', '-n', empty, '--wait=false'])
+    // The other one, which no node has, is gone by then, but a moment ago: late Events would still be waited for.
+    await vi.waitFor(() => expect(said.stderr).toContain('traced-kept is terminating'), 60_000)
+    child.kill('SIGINT')
+    expect({ code: await ended.then(({ code }) => code), stdout: said.stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/traced-late .* NEVER STARTED\n/),
+    })
+    expect(said.stderr).toMatch(/^1 termination was not over yet\.$/m)
+    await cluster.kubectl(['patch', 'pod', 'traced-kept', '-n', empty, '--type=merge', '-p', '{"metadata":{"finalizers":null}}'])
   })
 
   it('follows the pods that labels select until it has seen enough, and no others', async () => {
