@@ -33,10 +33,7 @@ class RecentFacts<T> {
     if (list === undefined) this.#byPod.set(uid, [fact])
     else list.push(fact)
     this.#order.push({ uid, fact, addedAt })
-    while (this.#order.length - this.#head > this.#max) {
-      this.dropped++
-      this.#dropOldest()
-    }
+    while (this.#order.length - this.#head > this.#max) if (this.#dropOldest()) this.dropped++
     this.expire(addedAt)
   }
 
@@ -70,15 +67,17 @@ class RecentFacts<T> {
     }
   }
 
-  #dropOldest(): void {
+  /** @returns whether it was still there: what was taken is with its tracker */
+  #dropOldest(): boolean {
     const oldest = this.#order[this.#head]
     this.#head++
-    if (oldest === undefined) return
+    if (oldest === undefined) return false
     const list = this.#byPod.get(oldest.uid)
-    if (list === undefined) return
-    const index = list.indexOf(oldest.fact)
-    if (index >= 0) list.splice(index, 1)
+    const index = list?.indexOf(oldest.fact) ?? -1
+    if (list === undefined || index < 0) return false
+    list.splice(index, 1)
     if (list.length === 0) this.#byPod.delete(oldest.uid)
+    return true
   }
 }
 

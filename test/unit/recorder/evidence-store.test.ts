@@ -119,6 +119,22 @@ describe('Events that come before the pod itself is seen to end', () => {
     expect(store.take('pod-3')).toHaveLength(1)
   })
 
+  test('that were taken are none that were dropped, however many there are', () => {
+    const { store } = new World()
+    for (let index = 0; index < 30_000; index++) {
+      store.addEvent(event(`pod-${index}`, at(0)))
+      if (index !== 5) store.take(`pod-${index}`)
+    }
+    expect(store.dropped.events).toBe(1)
+    const when = '2026-03-01T12:00:00.000000Z'
+    const kernel = { node: 'node-1', tracedFrom: when, tracedUntil: when, complete: true, lostEvents: 0 }
+    for (let index = 0; index < 5000; index++) {
+      store.addKernel(`pod-${index}`, { type: 'Kernel', arrivedAt: at(0), kernel })
+      store.takeKernel(`pod-${index}`)
+    }
+    expect(store.dropped.kernel).toBe(0)
+  })
+
   test('that were taken count no more, and forgetting them later takes nothing else', () => {
     const { store } = new World()
     store.addEvent(event('pod-1', at(0), 'first'))
