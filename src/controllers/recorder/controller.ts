@@ -24,7 +24,7 @@ import type { Identified } from '../../kube/reflector-types.ts'
 import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
 import { sampleServerClock } from './clock-samples.ts'
-import type { RecorderObserver } from './observer.ts'
+import { Observers, type RecorderObserver } from './observer.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
 import { Warnings } from './warnings.ts'
@@ -87,7 +87,7 @@ export class RecorderController implements Controller {
   readonly #warnings: Warnings | undefined
   readonly #retention: Retention
   readonly #begun: BegunRecords
-  readonly #observers: RecorderObserver[] = []
+  readonly #observers: Observers
   readonly #timers = new Set<NodeJS.Timeout>()
   #unobserve: (() => void) | undefined
   #stopping = false
@@ -101,6 +101,7 @@ export class RecorderController implements Controller {
   constructor(options: RecorderControllerOptions) {
     const { http, clock, log, settings } = options
     this.#options = options
+    this.#observers = new Observers(log)
     this.elector = new LeaderElector({
       http,
       clock,
@@ -113,10 +114,10 @@ export class RecorderController implements Controller {
       retryPeriodMs: settings.retryPeriodMs,
       onStartedLeading: () => {
         this.#lead()
-        for (const observer of this.#observers) observer.onLeading(true)
+        this.#observers.onLeading(true)
       },
       onStoppedLeading: (reason) => {
-        for (const observer of this.#observers) observer.onLeading(false)
+        this.#observers.onLeading(false)
         this.#term++
         this.#caughtUp = false
         log.info({ reason }, 'no longer the leader')
@@ -158,7 +159,7 @@ export class RecorderController implements Controller {
       workloads: this.workloads,
       warnings: this.#warnings,
       slice: (uid) => this.slices.get(uid),
-      onVerdict: (record, news) => this.#tellVerdict(record, news),
+      onVerdict: (record, news) => this.#observers.onVerdict(record, news),
     })
     const recorder = this.#recorder
     this.events = EVENT_REASONS.map((reason) =>
@@ -172,7 +173,7 @@ export class RecorderController implements Controller {
     this.slices = this.#reflector('/apis/discovery.k8s.io/v1/endpointslices', decodeEndpointSlice, {
       onChange: (change) => {
         recorder.onEndpointSlice(change)
-        for (const observer of this.#observers) observer.onEndpointSlice(change)
+        this.#observers.onEndpointSlice(change)
       },
       onGap: (gap) => recorder.onGap('EndpointSlice', gap),
     })
@@ -190,7 +191,7 @@ export class RecorderController implements Controller {
     this.pods = this.#reflector('/api/v1/pods', decode, {
       onChange: (change) => {
         recorder.onPod(change)
-        for (const observer of this.#observers) observer.onPod(change)
+        this.#observers.onPod(change)
       },
       onGap: (gap) => recorder.onGap('Pod', gap),
     })
@@ -207,7 +208,7 @@ export class RecorderController implements Controller {
 
   /** Before start(). */
   observe(observer: RecorderObserver): void {
-    this.#observers.push(observer)
+    this.#observers.add(observer)
   }
 
   /** The API server's clock on ours: its best estimate, the recorder's own until one is known. */
@@ -305,10 +306,6 @@ export class RecorderController implements Controller {
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })
   }
 
-  #tellVerdict(record: PodTermination, news: boolean): void {
-    for (const observer of this.#observers) observer.onVerdict(record, news)
-  }
-
   #leading(): boolean {
     return !this.#stopping && this.elector.isLeader()
   }
@@ -333,7 +330,7 @@ export class RecorderController implements Controller {
             namespace: settings.namespace,
             pods: this.pods,
             reach: settings.catchUpMs * MILLISECOND,
-            onVerdict: (record, news) => this.#tellVerdict(record, news),
+            onVerdict: (record, news) => this.#observers.onVerdict(record, news),
           },
           this.#watchedFrom,
           mark,

@@ -9,6 +9,7 @@ import type { AgentNodes } from './agents.ts'
 import type { ClockBook } from './clock-book.ts'
 import type { Decided } from './decided.ts'
 import type { KernelReader } from './kernel-facts.ts'
+import { callObserver } from './observer.ts'
 import type { RecorderOptions } from './recorder.ts'
 import type { Tracker } from './tracker.ts'
 import { digestOf, isNews, type RecordWriter } from './writer.ts'
@@ -101,6 +102,7 @@ export class Reconciler {
   /** Terminating or Overdue: one write each. */
   async #ongoing(tracker: Tracker, record: PodTermination, clocks: readonly ClockFact[]): Promise<Next> {
     const { clock, writer } = this.#options
+    tracker.overdue = record.state === 'Overdue'
     let current = record
     if (record.state === 'Overdue' && !tracker.nodeAsked) {
       tracker.nodeAsked = true
@@ -133,8 +135,7 @@ export class Reconciler {
     tracker.clocks = clocks
     tracker.lingersTo = tracker.completedAt + LINGER
     if (tracker.leftOut || tracker.stands) decided.add(tracker.uid, clock.now())
-    this.#options.onEvidence?.(this.factsOf(tracker, clocks), tracker.completedAt)
-    this.#options.onVerdict?.(record, !tracker.dealtWith)
+    this.#tellObservers(tracker, record, clocks, !tracker.dealtWith)
     if (!tracker.leftOut) await this.#tell(tracker, record)
     return tracker.lingersTo
   }
@@ -150,8 +151,7 @@ export class Reconciler {
       throw error
     }
     tracker.leftOut = false
-    this.#options.onEvidence?.(this.factsOf(tracker, clocks), this.#options.clock.now())
-    this.#options.onVerdict?.(record, true)
+    this.#tellObservers(tracker, record, clocks, true)
     await this.#tell(tracker, record)
   }
 
@@ -192,6 +192,13 @@ export class Reconciler {
     if (fact === undefined || !tracker.measured(fact)) return
     kernel.check(fact.kernel, tracker.uid, tracker.pod?.nodeName)
     tracker.changed = true
+  }
+
+  /** An observer that throws keeps nothing from the others, nor from Events: told of it once, it is not told again. */
+  #tellObservers(tracker: Tracker, record: PodTermination, clocks: readonly ClockFact[], news: boolean): void {
+    const { clock, log, onEvidence, onVerdict } = this.#options
+    callObserver(log, () => onEvidence?.(this.factsOf(tracker, clocks), clock.now()))
+    callObserver(log, () => onVerdict?.(record, news))
   }
 
   async #tell(tracker: Tracker, record: PodTermination): Promise<void> {

@@ -161,10 +161,10 @@ export class Recorder {
 
   /** Pods that are ending and not gone yet; overdue: past the deadline, as far as it has been looked at. */
   *ongoing(): Generator<{ readonly pod: PodSnapshot; readonly overdue: boolean }> {
-    for (const { pod, gone, overAt, completedAt, written } of this.#trackers.values()) {
+    for (const { pod, gone, overAt, completedAt, overdue } of this.#trackers.values()) {
       if (pod === undefined || gone || completedAt !== undefined) continue
       // What has ended without being deleted stays, and is not waited for.
-      if (overAt === undefined || pod.deletionTimestamp !== undefined) yield { pod, overdue: written?.state === 'Overdue' }
+      if (overAt === undefined || pod.deletionTimestamp !== undefined) yield { pod, overdue }
     }
   }
 
@@ -314,9 +314,11 @@ export class Recorder {
   takeOver(mark: Micros | undefined): void {
     for (const tracker of this.#trackers.values()) {
       tracker.notBefore = 0
-      if (tracker.written === undefined) {
+      if (tracker.completedAt === undefined) {
+        // Also what was begun here, in an earlier term: another leader may have completed it since.
         tracker.mayExist = true
-        tracker.recordedBefore = mark !== undefined && tracker.since < mark
+        // Of what was not over by then, nothing says that the leader before got to its end.
+        tracker.recordedBefore = mark !== undefined && tracker.overAt !== undefined && tracker.overAt < mark
       }
       this.#queue.add(tracker.uid)
     }

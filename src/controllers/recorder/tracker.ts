@@ -27,6 +27,8 @@ export class Tracker {
   /** A record of it with a state stands in the API, whoever wrote it. */
   stands = false
   nodeAsked = false
+  /** It is past its deadline and not over, by when it was looked at last on the leader; whether the record can say so or not. */
+  overdue = false
   /** Of which warnings Kubernetes Events have told. */
   readonly told = new Set<string>()
   /** When the fact arrived that ended it. */
@@ -45,7 +47,7 @@ export class Tracker {
   changed = false
   /** A record of this pod may be there that another leader or an earlier run wrote. */
   mayExist: boolean
-  /** By the high-water mark it has been recorded: where no record is found, somebody has deleted it. */
+  /** It was over before the high-water mark, so it has been dealt with: where no record is found, it got none, or somebody has deleted it. */
   recordedBefore = false
   /** State in which a write was refused last; notBefore: when it may be tried again. */
   refusedIn: PodTermination['state']

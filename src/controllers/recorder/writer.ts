@@ -92,9 +92,9 @@ export class RecordWriter {
   async find(tracker: Tracker, record: PodTermination): Promise<void> {
     const found = await this.#stored(tracker, record)
     tracker.mayExist = false
+    // Without a state it is what an agent has begun.
+    tracker.stands = found?.state !== undefined
     if (found !== undefined) {
-      // Without a state it is what an agent has begun.
-      tracker.stands = found.state !== undefined
       tracker.written = { state: found.state, digest: '' }
       // Whoever completed it saw more than we did.
       if (found.state === 'Complete') tracker.closed = true

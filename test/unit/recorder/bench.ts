@@ -41,6 +41,8 @@ export class Bench {
   readonly asked: string[] = []
   readonly recorder: Recorder
   leading = true
+  /** Which of those that are told of an end throw. */
+  readonly throwing = new Set<'onEvidence' | 'onVerdict'>()
   node: 'True' | 'False' | 'Unknown' | 'gone' | 'silent' = 'True'
   /** What the API server has at other paths. */
   readonly objects = new Map<string, unknown>()
@@ -81,7 +83,11 @@ export class Bench {
       workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
       warnings: { tell: async (record) => void this.told.push(record.state) },
       slice: (uid) => this.#slices.get(uid),
-      onVerdict: ({ outcome }, news) => void this.verdicts.push(`${this.now.toFixed(1)} ${outcome}${news ? '' : ', no news'}`),
+      onEvidence: () => this.#throw('onEvidence'),
+      onVerdict: ({ outcome }, news) => {
+        this.#throw('onVerdict')
+        this.verdicts.push(`${this.now.toFixed(1)} ${outcome}${news ? '' : ', no news'}`)
+      },
     })
     this.#now = now
   }
@@ -174,6 +180,10 @@ export class Bench {
       list: async function* () {},
       delete: async () => false,
     }
+  }
+
+  #throw(observer: 'onEvidence' | 'onVerdict'): void {
+    if (this.throwing.has(observer)) throw new Error(`${observer} failed`)
   }
 
   async #request(path: string): ReturnType<KubeHttp['request']> {

@@ -1,5 +1,7 @@
 /** What others are told of how terminations end, by whom it was found out, and which are under way. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
+import { KubeError } from '../../../src/kube/errors.ts'
 import { aPod, micros, type PodOptions } from '../builders.ts'
 import { Bench, refused } from './bench.ts'
 
@@ -11,6 +13,11 @@ const begins = (options: PodOptions = {}) =>
   aPod(options).running().seen().deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 })
 const quick = (options: PodOptions = {}) =>
   begins(options).exited('app', { at: 0.5, code: 0 }).reported({ at: 0.6, phase: 'Succeeded' }).removed({ at: 0.8 })
+/** Takes longer than a record waits for its first write. */
+const slow = () => begins().exited('app', { at: 4, code: 0 }).reported({ at: 4.1, phase: 'Succeeded' }).removed({ at: 4.3 })
+const killed = () =>
+  begins({ grace: 5 }).exited('app', { at: 5.2, code: 137 }).reported({ at: 5.3, phase: 'Failed' }).removed({ at: 5.5 })
+const NAME = 'web-7d4b9c-x2x9k.84b61cdb'
 
 describe('a verdict', () => {
   test('is told once, when the record is written', async () => {
@@ -55,7 +62,7 @@ describe('a verdict', () => {
     const bench = new Bench()
     bench.leading = false
     await bench.play(quick())
-    bench.leave(quick().record(), 'web-7d4b9c-x2x9k.84b61cdb')
+    bench.leave(quick().record(), NAME)
     bench.leading = true
     bench.recorder.takeOver(undefined)
     await bench.until(60)
@@ -79,7 +86,7 @@ describe('a verdict', () => {
       const bench = new Bench()
       bench.leading = false
       await bench.play(quick())
-      if (begun) bench.leave(begins().record(2), 'web-7d4b9c-x2x9k.84b61cdb')
+      if (begun) bench.leave(begins().record(2), NAME)
       bench.leading = true
       bench.recorder.takeOver(undefined)
       await bench.until(60)
@@ -87,6 +94,95 @@ describe('a verdict', () => {
       expect(bench.verdicts[0]).toMatch(/ Graceful$/)
       vi.useRealTimers()
     }
+  })
+
+  /** One that leads begins the record, leads no more while the pod ends, and leads again. */
+  const leadsAgain = async (
+    settings: Partial<RecorderSettings>,
+    { mark, meanwhile }: { mark: number; meanwhile: (bench: Bench) => void },
+  ) => {
+    const bench = new Bench(settings)
+    await bench.play(begins())
+    await bench.until(3)
+    bench.leading = false
+    await bench.play(slow())
+    meanwhile(bench)
+    await bench.until(8)
+    bench.leading = true
+    bench.recorder.takeOver(micros(mark))
+    await bench.until(100)
+    expect(bench.verdicts).toHaveLength(1)
+    return bench
+  }
+
+  test('is no news to a leader that had begun the record, where another one completed it before it led again', async () => {
+    const bench = await leadsAgain({}, { mark: 7, meanwhile: (one) => one.leave(slow().record(), NAME) })
+    expect(bench.steps).toEqual(['2.0 Terminating'])
+    expect(bench.verdicts[0]).toContain('Graceful, no news')
+  })
+
+  test('is no news to it either where the other one left it out, or its record has been deleted since', async () => {
+    const left = await leadsAgain({ record: 'Abnormal' }, { mark: 7, meanwhile: () => {} })
+    expect(left.steps).toEqual([])
+    expect(left.verdicts[0]).toContain('Graceful, no news')
+    vi.useRealTimers()
+    const deleted = await leadsAgain({}, { mark: 7, meanwhile: (one) => one.stored.clear() })
+    expect(deleted.steps).toEqual(['2.0 Terminating'])
+    expect(deleted.verdicts[0]).toContain('Graceful, no news')
+  })
+
+  test('is news to it where the other one had not got to it', async () => {
+    const bench = await leadsAgain({}, { mark: 3, meanwhile: () => {} })
+    expect(bench.steps).toEqual(['2.0 Terminating', '8.0 Complete'])
+    expect(bench.verdicts[0]).toMatch(/ Graceful$/)
+  })
+
+  test.each([3, 15])(
+    'of a kill at 5 s is told and written as well where the leader went at 2 s, with nothing to record yet, and the next one leads from %d s on',
+    async (from) => {
+      const bench = new Bench({ record: 'Abnormal' })
+      bench.leading = false
+      await bench.play(from < 5 ? begins({ grace: 5 }) : killed())
+      await bench.until(from)
+      bench.leading = true
+      bench.recorder.takeOver(micros(2))
+      await bench.play(killed())
+      await bench.until(100)
+      expect(bench.writes.map(({ state }) => state)).toEqual(['Complete'])
+      expect(bench.verdicts).toHaveLength(1)
+      expect(bench.verdicts[0]).toMatch(/ ForcedKill$/)
+    },
+  )
+
+  test('reaches all there is to be told, and is told once, where one of those that are told throws', async () => {
+    for (const observer of ['onEvidence', 'onVerdict'] as const) {
+      const bench = new Bench()
+      bench.throwing.add(observer)
+      await bench.play(killed())
+      await bench.until(100)
+      expect(bench.writes.map(({ state }) => state)).toEqual(['Terminating', 'Complete'])
+      expect(bench.verdicts).toHaveLength(observer === 'onEvidence' ? 1 : 0)
+      expect(bench.told).toEqual(['Complete'])
+      expect(bench.logged).toEqual(['an observer failed'])
+      expect(bench.recorder.stats).toMatchObject({ retries: 0, tracked: 0 })
+      vi.useRealTimers()
+    }
+  })
+
+  test('that was corrected reaches all there is to be told, too, where one of those that are told throws', async () => {
+    const bench = new Bench()
+    const pod = aPod({ containers: [{ name: 'app', preStop: { handler: 'Exec' } }] })
+      .running()
+      .seen()
+      .removed({ at: 0 })
+    await bench.play(pod)
+    await bench.until(3)
+    bench.throwing.add('onEvidence')
+    await bench.play(aPod().killing('app', { at: 4 }))
+    await bench.until(100)
+    expect(bench.verdicts.map((verdict) => verdict.split(' ')[0])).toEqual(['0.3', '20.3'])
+    expect(bench.told).toEqual(['Complete', 'Complete'])
+    expect(bench.recorder.stats).toMatchObject({ retries: 0, tracked: 0 })
   })
 
   test('is told again where later facts have corrected it', async () => {
@@ -117,6 +213,22 @@ describe('terminations under way', () => {
     await bench.play(aPod({ grace: 5 }).gone({ at: 60 }))
     expect(names(bench)).toEqual([])
     await bench.until(200)
+    expect(names(bench)).toEqual([])
+  })
+
+  test.each([
+    ['has no room for', refused('QuotaExceeded')],
+    ['never takes', refused('Invalid', 'pod.node: Invalid value')],
+    ['does not answer about', new KubeError('Timeout', 'no answer')],
+  ])('are past their deadline, too, where the API server %s the record', async (_, answer) => {
+    const bench = new Bench()
+    bench.answer = () => answer
+    await bench.play(begins({ grace: 5 }))
+    await bench.until(9)
+    expect(names(bench)).toEqual(['web-7d4b9c-x2x9k'])
+    await bench.until(80)
+    expect(names(bench)).toEqual(['web-7d4b9c-x2x9k overdue'])
+    await bench.play(aPod({ grace: 5 }).gone({ at: 90 }))
     expect(names(bench)).toEqual([])
   })
 
