@@ -121,7 +121,7 @@ const priorityClass = (name: string) =>
   section('Priority of the pods. They have to be there while others are evicted or preempted: that is when pods end badly.', {
     create: flag(true, 'Make the class. Where it is false, one of this name has to be there.'),
     name: text(name, 'Name of the class; empty: none.', { maxLength: 253 }),
-    value: count(1_000_000, -2_147_483_648, 1_000_000_000, 'Its priority.'),
+    value: count(1_000_000, -2_147_483_648, 1_000_000_000, 'Its priority. It cannot be changed: another one needs another name.'),
   })
 
 /** Flags that the chart sets by itself, or that have no use in a cluster. */
@@ -187,7 +187,7 @@ export const VALUES: Schema = section('', {
   namespace: section('', {
     create: flag(
       false,
-      "Make the release's namespace, with the labels of PodSecurity restricted: for `helm template | kubectl apply`. With `helm install` leave it, and write --create-namespace.",
+      "Make the release's namespace, with the labels of PodSecurity restricted: for `helm template --no-hooks | kubectl apply`. With `helm install` leave it, and write --create-namespace. Helm leaves the namespace where the release goes.",
     ),
   }),
   extraLabels: labels('Labels on every object and every pod.'),
@@ -210,7 +210,7 @@ export const VALUES: Schema = section('', {
   networkPolicy: section('', {
     enabled: flag(
       false,
-      'NetworkPolicies for controller and agent: nothing comes in but probes and who reads the metrics, and nothing goes out but to the API server; with gates, to pods as well.',
+      'NetworkPolicies for controller and agent: nothing comes in but probes and who reads the metrics, and nothing goes out but to the API server; with gates, to pods as well, but not to those that use the network of their node: probes of these fail.',
     ),
     metricsFrom: list([], PEER, 'Who may reach the metrics, as peers of a NetworkPolicy; empty: everybody.'),
     apiServerPorts: list(
@@ -320,7 +320,10 @@ export const VALUES: Schema = section('', {
     enabled: flag(false, 'Measure on every node. The agent runs as root with the PID namespace of its node.'),
     namespace: section('', {
       name: text('gracewatch-agent-system', 'Namespace of the agents: one of their own, not that of the release.', NAMESPACE),
-      create: flag(true, 'Make it, with the labels of PodSecurity privileged, which hostPID and hostPath need.'),
+      create: flag(
+        true,
+        'Make it, with the labels of PodSecurity privileged, which hostPID and hostPath need. Before an upgrade that switches this off, annotate it with helm.sh/resource-policy=keep, or Helm would delete it, with the agents in it.',
+      ),
     }),
     resources: resources(
       { requests: { cpu: '10m', memory: '80Mi' }, limits: { memory: '128Mi' } },
@@ -360,7 +363,7 @@ export const VALUES: Schema = section('', {
       60,
       0,
       600,
-      'How long it waits for the controller to release the pods of gates that go with their CRD (where `crds.keep` is false).',
+      'How long it waits for the controller to release the pods of gates that go with their CRD (where `crds.keep` is false). Past 60, give `helm uninstall` a --timeout of 240 s more than this: by default it gives up after 300 s.',
     ),
   }),
 })

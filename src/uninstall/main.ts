@@ -23,8 +23,11 @@ async function main(argv: readonly string[]): Promise<number> {
       ? { inCluster: true, ...config.inCluster }
       : { kubeconfig: config.kubeconfig, context: config.context },
   )
+  // As of a Job past its deadline.
+  const stopped = new AbortController()
+  process.once('SIGTERM', () => stopped.abort(new Error('told to stop before everything was done')))
   try {
-    await uninstall({ http, log, settings: config })
+    await uninstall({ http, log, settings: config, signal: stopped.signal })
     return 0
   } finally {
     await http.close()

@@ -1,7 +1,7 @@
 /**
  * What has to happen before the objects of an installation are deleted: the controller stops, and nothing is left that waits for it; or, once it
  * runs without gates, that nothing is left of those alone. A finalizer that nobody takes off holds its gate, the gate's namespace and the CRD
- * for ever. Every step can be done again.
+ * for ever. Every step can be done again; where one fails, the controller is started again, since what it records is lost otherwise.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GROUP, VERSION } from '../api/group.ts'
@@ -12,6 +12,8 @@ import type { Log } from '../kube/log.ts'
 
 export const CONTROLLER = 'gracewatch-controller'
 const SELECTOR = 'app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=controller'
+/** Helm puts it on what it installs; kubectl has no reason to. */
+const RELEASE = 'meta.helm.sh/release-name'
 const POLL_MS = 500
 /** Longer than the grace period of its pods. */
 const STOPPED_WITHIN_MS = 60_000
@@ -28,6 +30,16 @@ interface Options {
     readonly releaseWithinMs: number
     readonly keepController: boolean
   }
+  /** That there is no time left. */
+  readonly signal: AbortSignal
+}
+
+type Requests = Pick<KubeHttp, 'request'>
+
+/** What is read of the Deployment of the controller. */
+interface Deployment {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
+  readonly spec: { readonly replicas: number }
 }
 
 /** What is read of a gate. */
@@ -40,20 +52,33 @@ interface GateMeta {
   }
 }
 
-export async function uninstall({ http, log, settings }: Options): Promise<void> {
+export async function uninstall({ http, log, settings, signal }: Options): Promise<void> {
   const { namespace, deleteGates, releaseWithinMs, keepController } = settings
-  if (deleteGates) await releaseGates(http, log, releaseWithinMs)
+  const steps: Requests = { request: (request) => http.request({ ...request, signal }) }
   // One that is on its way out may still run: what it may do to gates it has lost already.
-  if (keepController) return takeFinalizersOff(http, log)
-  // A controller that runs would put its finalizers back, and take the Lease again.
-  await stopController(http, log, namespace)
-  await takeFinalizersOff(http, log)
-  const lease = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${CONTROLLER}`
-  if (await unlessGone(http.request({ method: 'DELETE', path: lease }))) log.info({ namespace }, 'removed the Lease')
+  if (keepController) return takeFinalizersOff(steps, log)
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}`
+  const deployment = (await unlessGone(steps.request({ method: 'GET', path })))?.json<Deployment>()
+  if (deployment !== undefined && deployment.metadata.annotations?.[RELEASE] === undefined) {
+    const hint = 'render the chart with `helm template --no-hooks`, or delete this Job'
+    log.warn({ namespace, hint }, 'did nothing: Helm has not installed this controller, so it uninstalls none')
+    return
+  }
+  if (deleteGates) await releaseGates(steps, log, releaseWithinMs)
+  try {
+    // A controller that runs would put its finalizers back, and take the Lease again.
+    if (deployment !== undefined) await stopController(steps, log, namespace)
+    await takeFinalizersOff(steps, log)
+    const lease = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${CONTROLLER}`
+    if (await unlessGone(steps.request({ method: 'DELETE', path: lease }))) log.info({ namespace }, 'removed the Lease')
+  } catch (error) {
+    if (deployment !== undefined) await startAgain(http, log, namespace, deployment.spec.replicas)
+    throw error
+  }
 }
 
 /** Deletes all gates, and waits until the controller has released their pods. */
-async function releaseGates(http: KubeHttp, log: Log, withinMs: number): Promise<void> {
+async function releaseGates(http: Requests, log: Log, withinMs: number): Promise<void> {
   const gates = await listGates(http)
   for (const gate of gates) await unlessGone(http.request({ method: 'DELETE', path: pathOf(gate) }))
   const left = await until(async () => (await listGates(http)).length, withinMs)
@@ -61,18 +86,33 @@ async function releaseGates(http: KubeHttp, log: Log, withinMs: number): Promise
   else if (gates.length > 0) log.info({ gates: gates.length }, 'gates deleted and their pods released')
 }
 
-async function stopController(http: KubeHttp, log: Log, namespace: string): Promise<void> {
-  const scale = `/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}/scale`
-  const stopped = await unlessGone(http.request({ ...mergePatch(scale, { spec: { replicas: 0 } }) }))
-  if (!stopped) return
+const scaleTo = (namespace: string, replicas: number): HttpRequest =>
+  mergePatch(`/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}/scale`, { spec: { replicas } })
+
+async function stopController(http: Requests, log: Log, namespace: string): Promise<void> {
+  const stopped = await unlessGone(http.request(scaleTo(namespace, 0)))
+  if (stopped === undefined) return
   const pods = { method: 'GET', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: SELECTOR } } as const
-  const left = await until(async () => (await http.request(pods)).json<{ items: unknown[] }>().items.length, STOPPED_WITHIN_MS)
+  const count = async () => (await http.request(pods)).json<{ items: unknown[] }>().items.length
+  const left = await until(count, STOPPED_WITHIN_MS)
   // As those of a node that is lost: they can do no harm from there.
   if (left > 0) log.warn({ left, withinMs: STOPPED_WITHIN_MS }, 'pods of the controller are still there')
   else log.info({ namespace }, 'stopped the controller')
 }
 
-async function takeFinalizersOff(http: KubeHttp, log: Log): Promise<void> {
+/** After a step that failed: the release stays, and its controller has to record. */
+async function startAgain(http: Requests, log: Log, namespace: string, replicas: number): Promise<void> {
+  if (replicas === 0) return log.warn({ namespace }, 'not everything could be done, and the controller was stopped before')
+  try {
+    await http.request(scaleTo(namespace, replicas))
+    log.warn({ namespace, replicas }, 'not everything could be done: the controller has its replicas again')
+  } catch (err) {
+    const command = `kubectl scale deployment/${CONTROLLER} -n ${namespace} --replicas=${replicas}`
+    log.error({ err, command }, 'not everything could be done, and the controller may be stopped: start it again')
+  }
+}
+
+async function takeFinalizersOff(http: Requests, log: Log): Promise<void> {
   let taken = 0
   for (let round = 0; round < ROUNDS; round++) {
     const held = (await listGates(http)).filter(({ metadata }) => metadata.finalizers?.includes(FINALIZER))
@@ -94,7 +134,7 @@ async function takeFinalizersOff(http: KubeHttp, log: Log): Promise<void> {
 }
 
 /** None where the CRD is not there. */
-async function listGates(http: KubeHttp): Promise<GateMeta[]> {
+async function listGates(http: Requests): Promise<GateMeta[]> {
   const found: GateMeta[] = []
   let next: string | undefined
   do {
@@ -122,13 +162,12 @@ const mergePatch = (path: string, body: object): HttpRequest => ({
   contentType: 'application/merge-patch+json',
 })
 
-/** Whether there was anything to do it to. */
-async function unlessGone(call: Promise<unknown>): Promise<boolean> {
+/** @returns undefined where there is nothing to do it to */
+async function unlessGone<T extends object>(call: Promise<T>): Promise<T | undefined> {
   try {
-    await call
-    return true
+    return await call
   } catch (error) {
-    if (error instanceof KubeError && error.code === 'NotFound') return false
+    if (error instanceof KubeError && error.code === 'NotFound') return undefined
     throw error
   }
 }

@@ -49,6 +49,9 @@ const RENDERS: readonly (readonly string[])[] = [
 /** Labels that say of an object that Helm has installed it, and as what. */
 export const HELM_LABELS = /^\s+(app\.kubernetes\.io\/(instance|version|managed-by)|helm\.sh\/chart): .*\n/gm
 
+/** What says to Helm alone that it leaves a namespace. */
+const KEPT = /^ {2}annotations:\n(?: {4}#.*\n)* {4}helm\.sh\/resource-policy: keep\n/m
+
 /** What `helm template` writes, with values as of a file. Throws with what helm said where it refuses. */
 export async function template(settings: readonly string[], major: HelmMajor = '4', values: object = {}): Promise<string> {
   const set = settings.flatMap((setting) => ['--set', setting])
@@ -77,7 +80,7 @@ export async function manifestFiles(): Promise<Map<string, string>> {
     const documents = sources.find((source) => source.has(name))?.get(name)
     if (documents === undefined) throw new Error(`the chart renders nothing from templates/${name}`)
     const head = `# Rendered from deploy/chart/templates/${name} by \`npm run manifests\`: edit that, not this.\n`
-    const bodies = documents.map((body) => `${body.replaceAll(HELM_LABELS, '').trimEnd()}\n`)
+    const bodies = documents.map((body) => `${body.replaceAll(HELM_LABELS, '').replace(KEPT, '').trimEnd()}\n`)
     files.set(`${folder}/${name.slice(name.indexOf('/') + 1)}`, `${head}${bodies.join('---\n')}`)
   }
   return files

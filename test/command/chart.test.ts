@@ -325,6 +325,23 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
       { agent: { podLabels: { 'app.kubernetes.io/name': 'x' } } },
       /agent.podLabels: the label app.kubernetes.io\/name/,
     ],
+    ['the metrics on the port of the probes', { metrics: { port: 8081 } }, /metrics.port: 8081 is the port of the probes/],
+    ['the page on that port', { page: { enabled: true, port: 8081 } }, /page.port: 8081 is the port of the probes/],
+    [
+      "the agent's metrics on that port",
+      { agent: { enabled: true, metrics: { port: 8081 } } },
+      /agent.metrics.port: 8081 is the port of the probes/,
+    ],
+    [
+      'metrics and page on one port',
+      { metrics: { port: 9000 }, page: { enabled: true, port: 9000 } },
+      /metrics.port and page.port are both 9000/,
+    ],
+    [
+      'a PriorityClass that both would create',
+      { priorityClass: { name: 'mine' }, agent: { enabled: true, priorityClass: { name: 'mine' } } },
+      /priorityClass.name and agent.priorityClass.name are both mine/,
+    ],
   ])('refuses %s', async (_, values, message) => {
     const args = ['template', 'gracewatch', CHART, '-n', NAMESPACE, '--values=-']
     const { code, stderr } = await helm(major, args, { input: JSON.stringify(values) })
@@ -342,6 +359,29 @@ describe.each(HELM_MAJORS)('helm %s', (major) => {
     const set = `--set=gates.enabled=true,gates.injection=${injection}`
     const { stdout } = await helm(major, ['template', 'gracewatch', CHART, `--kube-version=${version}`, set])
     expect(stdout.includes('MutatingAdmissionPolicy')).toBe(wanted)
+  })
+
+  it.each([
+    ['a port that nothing is served on', { metrics: { enabled: false, port: 8085 }, page: { enabled: true } }],
+    ['one that the probes have, of what is off', { metrics: { enabled: false, port: 8081 }, page: { port: 8081 } }],
+    [
+      'a PriorityClass that one creates and the other uses',
+      { priorityClass: { name: 'mine' }, agent: { enabled: true, priorityClass: { name: 'mine', create: false } } },
+    ],
+    ['none for either', { priorityClass: { name: '' }, agent: { enabled: true, priorityClass: { name: '' } } }],
+  ])('takes %s', async (_, values) => {
+    await expect(render([], major, values)).resolves.toContainEqual(expect.objectContaining({ kind: 'Deployment' }))
+  })
+
+  it('prints no hook where it is told to, as the chart says to those who apply what it prints', async () => {
+    const args = ['template', 'gracewatch', CHART, '-n', NAMESPACE, '--no-hooks', ...ALL.flatMap((it) => ['--set', it])]
+    const { stdout } = await helm(major, args)
+    const wanted = ALL_OBJECTS.filter((name) => !HOOK.includes(name))
+    expect(objectsIn(stdout).map(nameOf).sort()).toEqual(wanted.sort())
+    const texts = ['README.md', 'values.yaml', 'values.schema.json'].map((name) => readFileSync(join(CHART, name), 'utf8'))
+    const applied = texts.flatMap((text) => text.replaceAll(/\n *#? */g, ' ').match(/`helm template[^`]*\|[^`]*`/g) ?? [])
+    expect(applied.length).toBeGreaterThan(3)
+    for (const command of applied) expect(command).toContain('helm template --no-hooks ')
   })
 
   it('refuses a cluster whose custom resources have no selectable fields', async () => {
@@ -442,6 +482,17 @@ describe('the CRDs', () => {
   })
 })
 
+/** helm upgrade deletes what is in the manifest no more; the namespace of the agents is the test's of a real cluster. */
+describe('the namespace of the release', () => {
+  it('is left to its own where it is no longer part of the release, which Helm says and the manifests do not', async () => {
+    const name = `Namespace ${NAMESPACE}`
+    const { metadata } = find(await render(['namespace.create=true']), name)
+    expect(metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
+    const applied = parse(readFileSync(join(root, 'deploy/manifests/namespace.yaml'), 'utf8'))
+    expect(applied.metadata).not.toHaveProperty('annotations')
+  })
+})
+
 describe('rights', () => {
   /** `verb group/resource`, and the name where it is limited to one: what all roles together allow that an account is bound to. */
   const rightsOf = (objects: readonly KubeObject[], account: string): string[] => {
@@ -510,6 +561,7 @@ describe('rights', () => {
   it('of the hook are to stop the controller and to take finalizers off, and to delete gates only where their CRD goes', async () => {
     const kept = [
       'delete coordination.k8s.io/leases gracewatch-controller',
+      'get apps/deployments gracewatch-controller',
       'list /pods',
       'list gracewatch.dev/podreadinessgates',
       'patch apps/deployments/scale gracewatch-controller',
@@ -554,6 +606,15 @@ describe('the hook', () => {
     const { stdout, stderr } = await helm(major, ['template', 'gracewatch', CHART, '-n', NAMESPACE, ...upgrade])
     expect(stderr).toBe('')
     expect(hooksIn(objectsIn(stdout))).toEqual(WITH_GATES_OFF)
+  })
+
+  it('ends before Helm gives up on it, and by a time-out of 240 s more than it is to wait', async () => {
+    const deadline = async (...settings: string[]) =>
+      Number(find(await render(settings), 'Job gracewatch-uninstall').spec?.activeDeadlineSeconds)
+    // What `helm uninstall` waits for by default.
+    expect(await deadline()).toBeLessThan(300)
+    expect(await deadline('uninstallHook.releaseSeconds=600')).toBeLessThan(600 + 240)
+    expect(Number(find(await render(), GATES_OFF).spec?.activeDeadlineSeconds)).toBeLessThan(300)
   })
 
   it('runs a program of the image by its own settings', async () => {

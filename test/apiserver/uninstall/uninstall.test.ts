@@ -1,6 +1,6 @@
 /**
  * What runs before Gracewatch is uninstalled, and after its gates were switched off, on a real API server and in a group of its own: nothing is
- * left that waits for a controller.
+ * left that waits for a controller, and where that cannot be, the controller goes on.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FINALIZER } from '../../../src/kube/gate-objects.ts'
@@ -13,13 +13,22 @@ const group = `${bed.suffix}.uninstall.example.com`
 const OTHERS = 'example.com/still-needed'
 const WITHOUT_FINALIZERS = ['--type=merge', '-p', '{"metadata":{"finalizers":null}}']
 const lines: { readonly message: string; readonly fields: object }[] = []
-const note = (fields: object, message: string) => void lines.push({ message, fields })
+/** What a test does at a line of the log. */
+let onLine: (message: string) => void = () => {}
+const note = (fields: object, message: string) => {
+  lines.push({ message, fields })
+  onLine(message)
+}
 const log = { debug: note, info: note, warn: note, error: note }
 
-const run = (settings: { deleteGates?: boolean; releaseWithinMs?: number; keepController?: boolean } = {}, among = group) => {
+const run = (
+  settings: { deleteGates?: boolean; releaseWithinMs?: number; keepController?: boolean } = {},
+  among = group,
+  signal = new AbortController().signal,
+) => {
   lines.length = 0
   const all = { namespace: bed.namespace, deleteGates: false, releaseWithinMs: 1_000, keepController: false, ...settings }
-  return uninstall({ http: inGroup(bed.http, among), log, settings: all })
+  return uninstall({ http: inGroup(bed.http, among), log, settings: all, signal })
 }
 
 const gate = (name: string, finalizers: readonly string[]) =>
@@ -42,6 +51,9 @@ async function gates(): Promise<Record<string, readonly string[]>> {
   }>()
   return Object.fromEntries(items.map(({ metadata }) => [metadata.name, metadata.finalizers ?? []]))
 }
+
+/** What the Deployment of the controller is to have. */
+const replicas = () => bed.kubectl('get', 'deployment', CONTROLLER, '-n', bed.namespace, '-o', 'jsonpath={.spec.replicas}')
 
 /** Names of what there is of a kind in the namespace. */
 const names = async (kind: string) => (await bed.kubectl('get', kind, '-n', bed.namespace, '-o', 'name')).trim()
@@ -81,11 +93,82 @@ describe('what runs before Gracewatch is uninstalled', () => {
     expect(lines).toEqual([{ message: 'took the finalizer off gates', fields: { gates: 1 } }])
     expect((await names('pods')).split('\n')).toHaveLength(2)
     expect(await names('leases.coordination.k8s.io')).not.toBe('')
-    expect(await bed.kubectl('get', 'deployment', CONTROLLER, '-n', bed.namespace, '-o', 'jsonpath={.spec.replicas}')).toBe('2')
+    expect(await replicas()).toBe('2')
     await run({ keepController: true })
     expect(lines).toEqual([])
     await bed.kubectl('patch', `podreadinessgates.${group}`, 'given-up', '-n', bed.namespace, ...WITHOUT_FINALIZERS)
     await bed.kubectl('delete', `podreadinessgates.${group}`, 'given-up', '-n', bed.namespace)
+  })
+
+  it('does nothing where Helm has not installed the controller: kubectl runs what it takes for any other Job', async () => {
+    await gate('applied', [FINALIZER])
+    await run({ deleteGates: true })
+    expect(lines).toEqual([
+      {
+        message: 'did nothing: Helm has not installed this controller, so it uninstalls none',
+        fields: { namespace: bed.namespace, hint: expect.stringContaining('helm template --no-hooks') },
+      },
+    ])
+    expect(await gates()).toEqual({ applied: [FINALIZER] })
+    expect(await replicas()).toBe('2')
+    expect(await names('leases.coordination.k8s.io')).not.toBe('')
+    // As every object that helm has installed.
+    await bed.kubectl('annotate', 'deployment', CONTROLLER, '-n', bed.namespace, 'meta.helm.sh/release-name=gracewatch')
+  })
+
+  it('starts the controller again where a step after it fails: the release stays, and somebody has to record', async () => {
+    const policy = `finalizers-stay.${group}`
+    const resourceRules = [{ apiGroups: [group], apiVersions: ['*'], resources: ['podreadinessgates'], operations: ['UPDATE'] }]
+    const validations = [{ expression: 'false', message: 'nobody changes gates' }]
+    const admission = { apiVersion: 'admissionregistration.k8s.io/v1' }
+    await bed.create({
+      ...admission,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: policy },
+      spec: { matchConstraints: { resourceRules }, validations },
+    })
+    try {
+      await bed.create({
+        ...admission,
+        kind: 'ValidatingAdmissionPolicyBinding',
+        metadata: { name: policy },
+        spec: { policyName: policy, validationActions: ['Deny'] },
+      })
+      const touch = ['label', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace, 'touched=yes', '--dry-run=server']
+      const denied = async () => (await bed.cluster.tryKubectl(touch)).stderr.includes('nobody changes gates') || undefined
+      await eventually(denied, 60_000, 'the policy in force')
+      await expect(run()).rejects.toThrow(/nobody changes gates/)
+      expect(lines).toEqual([
+        { message: 'stopped the controller', fields: { namespace: bed.namespace } },
+        {
+          message: 'not everything could be done: the controller has its replicas again',
+          fields: { namespace: bed.namespace, replicas: 2 },
+        },
+      ])
+      expect(await replicas()).toBe('2')
+      expect(await gates()).toEqual({ applied: [FINALIZER] })
+      expect(await names('leases.coordination.k8s.io')).not.toBe('')
+    } finally {
+      await bed.kubectl('delete', 'validatingadmissionpolicybinding,validatingadmissionpolicy', policy, '--ignore-not-found')
+    }
+  })
+
+  it('starts the controller again where it is told to stop half way, as a Job past its deadline is', async () => {
+    const stop = new AbortController()
+    onLine = (message) => message === 'stopped the controller' && stop.abort()
+    try {
+      await expect(run({}, group, stop.signal)).rejects.toMatchObject({ code: 'Aborted' })
+    } finally {
+      onLine = () => {}
+    }
+    expect(lines.map(({ message }) => message)).toEqual([
+      'stopped the controller',
+      'not everything could be done: the controller has its replicas again',
+    ])
+    expect(await replicas()).toBe('2')
+    expect(await gates()).toEqual({ applied: [FINALIZER] })
+    await bed.kubectl('patch', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace, ...WITHOUT_FINALIZERS)
+    await bed.kubectl('delete', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace)
   })
 
   it('stops the controller, takes its own finalizer off every gate and no other, and removes the Lease', async () => {
@@ -96,7 +179,7 @@ describe('what runs before Gracewatch is uninstalled', () => {
     expect(await gates()).toEqual({ held: [], shared: [OTHERS], free: [] })
     expect(await names('pods')).toBe('')
     expect(await names(`leases.coordination.k8s.io`)).toBe('')
-    expect(await bed.kubectl('get', 'deployment', CONTROLLER, '-n', bed.namespace, '-o', 'jsonpath={.spec.replicas}')).toBe('0')
+    expect(await replicas()).toBe('0')
     expect(lines.map(({ message }) => message)).toEqual([
       'stopped the controller',
       'took the finalizer off gates',

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { FINALIZER } from '../../../src/kube/gate-objects.ts'
-import { CHART, type HelmMajor, helm } from '../../chart/helm.ts'
+import { CHART, HELM_MAJORS, type HelmMajor, helm } from '../../chart/helm.ts'
 import { emptyForChart } from '../../chart/on-cluster.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
 import type { Raw } from '../api.ts'
@@ -23,6 +23,8 @@ const RECORDS = 'podterminations.gracewatch.dev'
 const GATES = 'podreadinessgates.gracewatch.dev'
 const CRDS = [RECORDS, GATES, 'podcleanups.gracewatch.dev'].sort()
 const fixture = (name: string) => join(import.meta.dirname, 'fixtures', name)
+
+const EVERYTHING = 'agent.enabled=true,gates.enabled=true,cleanup.enabled=true,networkPolicy.enabled=true'
 
 let cluster: Cluster
 /** Values that every command here has: the image of this tree, and that the records of the fixture are not too old to be kept. */
@@ -202,12 +204,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
   it(
     'is upgraded by the other helm to everything, and each part works',
     async () => {
-      await succeed(
-        '3',
-        'upgrade',
-        '--set',
-        'agent.enabled=true,gates.enabled=true,cleanup.enabled=true,networkPolicy.enabled=true',
-      )
+      await succeed('3', 'upgrade', '--set', EVERYTHING)
       await kubectl('rollout', 'status', 'daemonset/gracewatch-agent', '-n', AGENTS, '--timeout=120s')
       // The agent adds to a record what it has measured, before or after the controller's last word.
       const { kernel } = await recordOf('app=web', (record) => record.kernel !== undefined)
@@ -227,6 +224,30 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       await until('the finalizer of the gate', async () => (await finalizers()).includes(FINALIZER))
     },
     8 * MINUTES,
+  )
+
+  it(
+    'does not have the namespace of the agents deleted under them where somebody else is to have it',
+    async () => {
+      const agents = async () => (await items('pods', '-n', AGENTS)).map(({ metadata }) => metadata.uid)
+      const before = await agents()
+      expect(before).toHaveLength(1)
+      const own = ['--set', `${EVERYTHING},agent.namespace.create=false`]
+      for (const major of HELM_MAJORS) {
+        const refused = await run(major, 'upgrade', [CHART, ...base, ...own])
+        expect(refused.stderr).toContain(`First: kubectl annotate namespace ${AGENTS} helm.sh/resource-policy=keep`)
+        expect(refused.code).toBe(1)
+      }
+      await kubectl('annotate', 'namespace', AGENTS, 'helm.sh/resource-policy=keep')
+      await succeed('4', 'upgrade', ...own)
+      expect((await get('namespace', AGENTS)).metadata.deletionTimestamp).toBeUndefined()
+      expect(await agents()).toEqual(before)
+      // As it was, for the rollback.
+      await kubectl('annotate', 'namespace', AGENTS, 'helm.sh/resource-policy-')
+      await succeed('3', 'upgrade', '--set', EVERYTHING)
+      expect(await agents()).toEqual(before)
+    },
+    5 * MINUTES,
   )
 
   it.each([
@@ -322,6 +343,24 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
       await succeed('3', 'uninstall')
       await until('everything gone', async () => (await ours()).length === 0)
       await until('the pod Ready', async () => isReady((await get('pod', 'gated', '-n', SHOP)).status))
+    },
+    8 * MINUTES,
+  )
+
+  it(
+    'goes on where kubectl applies what helm renders, and so runs the Job of the uninstall',
+    async () => {
+      const set = ['--set', 'namespace.create=true,crds.keep=false']
+      const { code, stdout, stderr } = await helm('4', ['template', 'gracewatch', CHART, '-n', SYSTEM, ...base, ...set])
+      expect(code, stderr).toBe(0)
+      await cluster.kubectl(['apply', '-f', '-'], { input: stdout })
+      await kubectl('wait', '--for=condition=complete', 'job/gracewatch-uninstall', '-n', SYSTEM, '--timeout=120s')
+      expect(await kubectl('logs', 'job/gracewatch-uninstall', '-n', SYSTEM)).toContain('did nothing')
+      expect((await get('deployment', 'gracewatch-controller', '-n', SYSTEM)).spec.replicas).toBe(2)
+      await kubectl('rollout', 'status', 'deployment/gracewatch-controller', '-n', SYSTEM, '--timeout=120s')
+      expect((await recordOf('app=web')).outcome).toBe('Graceful')
+      await cluster.kubectl(['delete', '-f', '-', '--timeout=180s'], { input: stdout })
+      await until('everything gone', async () => (await ours()).length === 0)
     },
     8 * MINUTES,
   )
