@@ -23,7 +23,7 @@ interface RawPod {
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
 }
 
-export async function gatherFacts({ http, namespace, now, skew }: ClusterAccess): Promise<DoctorFacts> {
+export async function gatherFacts({ http, namespace, now, skew }: Omit<ClusterAccess, 'records'>): Promise<DoctorFacts> {
   const get = async <T>(path: string, query?: Record<string, string | number>, accept?: string): Promise<T> =>
     (
       await http.request({
@@ -36,12 +36,12 @@ export async function gatherFacts({ http, namespace, now, skew }: ClusterAccess)
   const { gitVersion } = await get<{ gitVersion?: string }>('/version')
 
   const podsOf = async (component: string, usual: string): Promise<readonly OwnPod[]> => {
-    const query = { labelSelector: `app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=${component}`, limit: PAGE }
-    const list = await get<{ items?: readonly RawPod[] }>('/api/v1/pods', query).catch((error: unknown) => {
+    const query = { labelSelector: `app.kubernetes.io/name=gracewatch,app.kubernetes.io/component=${component}` }
+    const pods = await all<RawPod>(get, '/api/v1/pods', query).catch((error: unknown) => {
       if (!isCode(error, 'Forbidden')) throw error
-      return get<{ items?: readonly RawPod[] }>(`/api/v1/namespaces/${usual}/pods`, query)
+      return all<RawPod>(get, `/api/v1/namespaces/${usual}/pods`, query)
     })
-    return (list.items ?? []).map(({ metadata, spec, status }) => ({
+    return pods.map(({ metadata, spec, status }) => ({
       name: metadata.name,
       namespace: metadata.namespace,
       node: spec?.nodeName,
@@ -56,12 +56,8 @@ export async function gatherFacts({ http, namespace, now, skew }: ClusterAccess)
     reading(() => podsOf('agent', AGENT_NAMESPACE)),
     reading(() => leaseOf(get, home)),
     reading(async () => {
-      const list = await get<{ items?: readonly { metadata: { name: string } }[] }>(
-        '/api/v1/nodes',
-        { limit: PAGE },
-        NODE_METADATA,
-      )
-      return (list.items ?? []).map(({ metadata }) => metadata.name)
+      const found = await all<{ metadata: { name: string } }>(get, '/api/v1/nodes', {}, NODE_METADATA)
+      return found.map(({ metadata }) => metadata.name)
     }),
     reading(() => clocksOf(get)),
     reading(() => deniedIn(http, namespace)),
@@ -73,6 +69,19 @@ export async function gatherFacts({ http, namespace, now, skew }: ClusterAccess)
 }
 
 type Get = <T>(path: string, query?: Record<string, string | number>, accept?: string) => Promise<T>
+
+/** Page by page: of some of the nodes and some of the agents' pods, agents would seem to be missing. */
+async function all<T>(get: Get, path: string, query: Record<string, string>, accept?: string): Promise<T[]> {
+  const items: T[] = []
+  let next: string | undefined
+  do {
+    const page = { ...query, limit: PAGE, ...(next === undefined ? {} : { continue: next }) }
+    const list = await get<{ metadata?: { continue?: string }; items?: readonly T[] }>(path, page, accept)
+    items.push(...(list.items ?? []))
+    next = list.metadata?.continue || undefined
+  } while (next !== undefined)
+  return items
+}
 
 async function resourcesOf(get: Get): Promise<readonly string[]> {
   try {
