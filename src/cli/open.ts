@@ -13,7 +13,7 @@ import { OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
 const flags = {
   ...CLUSTER_FLAGS,
   ...ALL_NAMESPACES,
-  port: { value: 'PORT', help: 'Port of 127.0.0.1 to listen on; without it a free one.' },
+  port: { value: 'PORT', help: 'Port of 127.0.0.1 to listen on; without it a free one, of an address of its own.' },
   ...TIME_FLAGS,
   color: OUTPUT_FLAGS.color,
 } as const
@@ -47,7 +47,8 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
     try {
       await Promise.race([source.whenSynced(), stopped])
       // An address with a key in it is for nobody's list of processes, so it is printed, and not handed to a browser.
-      const page = await startPage({ source, log, port, key: randomBytes(18).toString('base64url') }).catch((error: Error) => {
+      const key = randomBytes(18).toString('base64url')
+      const page = await startPage({ source, log, key, port: port ?? 0, apart: port === undefined }).catch((error: Error) => {
         throw new CommandError(`${error.message}: choose another --port`)
       })
       output.write(`${page.address}\n`)
@@ -71,8 +72,8 @@ async function widest(http: KubeHttp, own: string, everywhere: boolean): Promise
   }
 }
 
-function portOf(text: string | undefined): number {
-  if (text === undefined) return 0
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
   const port = Number(text)
   if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new UsageError(`--port ${text}: write a port from 1 to 65535`)
   return port

@@ -49,7 +49,7 @@ async function open(args: readonly string[], answers: readonly Answer[] = []) {
 
 async function addressOf({ output, ended }: Running): Promise<string> {
   await Promise.race([ended, expect.poll(() => output.stdout, { timeout: 15_000 }).toContain('\n')])
-  expect(output.stdout, output.stderr).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?key=[\w-]{24}\n$/)
+  expect(output.stdout, output.stderr).toMatch(/^http:\/\/127(?:\.\d+){3}:\d+\/\?key=[\w-]{24}\n$/)
   return output.stdout.trim()
 }
 

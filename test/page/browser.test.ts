@@ -3,6 +3,8 @@
  * tested in test/unit/page. Screenshots of what was seen are left in out/page.
  */
 import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -213,6 +215,28 @@ describe('how it looks', () => {
     }
     expect(complaints).toEqual([])
   })
+})
+
+it('does not send its key to another server of this machine', async () => {
+  const server = await startPage({ source: new Records(...shop()), log: logged().log, port: 0, key: KEY, apart: true })
+  const cookies: (string | undefined)[] = []
+  const other = createServer((request, response) => {
+    if (request.url === '/') cookies.push(request.headers.cookie)
+    response.end('another')
+  })
+  await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening))
+  const context = await browser.newContext()
+  onTestFinished(async () => {
+    await context.close()
+    await server.close()
+    other.close()
+  })
+  const page = await context.newPage()
+  await page.goto(server.address)
+  await page.getByRole('link', { name: 'shop/web-7d4b9c-aaaaa' }).waitFor()
+  const { port } = other.address() as AddressInfo // it listens on TCP
+  await page.goto(`http://127.0.0.1:${port}/`)
+  expect(cookies).toEqual([undefined])
 })
 
 it('runs nothing that a user put into a record, wherever it stands', async () => {

@@ -9,9 +9,12 @@ const source = () => new Records(stored('web-1', forcedKill()))
 const PATHS = ['/', '/records/shop/web-1', '/workloads/shop/Deployment/web', '/events', '/style.css', '/nowhere']
 
 describe('Host', () => {
-  it.each(['localhost', 'localhost:8090', '127.0.0.1:1', '[::1]:65535'])('%s is this machine', async (host) => {
-    expect((await visit(source()).ask('/', { host })).status).toBe(200)
-  })
+  it.each(['localhost', 'localhost:8090', '127.0.0.1:1', '127.83.6.201:41573', '[::1]:65535'])(
+    '%s is this machine',
+    async (host) => {
+      expect((await visit(source()).ask('/', { host })).status).toBe(200)
+    },
+  )
 
   it.each([
     '',
@@ -21,6 +24,8 @@ describe('Host', () => {
     'localhost:8090.evil.example',
     'localhost@evil.example',
     '127.0.0.1.evil.example:8090',
+    '127.evil.example:8090',
+    '127.0.0.1.1:8090',
     '10.0.0.1:8090',
     '0.0.0.0:8090',
   ])('%s is not, whatever it resolves to', async (host) => {
@@ -166,6 +171,17 @@ describe('on a socket', () => {
     await expect(fetch(`http://127.0.0.2:${port}/`)).rejects.toThrow('fetch failed')
     await expect(fetch(`http://[::1]:${port}/`)).rejects.toThrow('fetch failed')
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(403)
+  })
+
+  it('listens to one that nothing else has, where it is to be apart', async () => {
+    const [one, other] = await Promise.all(
+      [1, 2].map(() => startPage({ source: source(), log: logged().log, port: 0, key: 'secret', apart: true })),
+    )
+    ends.push(...[one, other].flatMap((page) => (page === undefined ? [] : [page.close])))
+    expect(one?.address).toMatch(/^http:\/\/127\.\d+\.\d+\.\d+:\d+\/\?key=secret$/)
+    expect(new URL(one?.address ?? '').hostname).not.toBe(new URL(other?.address ?? '').hostname)
+    expect((await fetch(one?.address ?? '', { redirect: 'manual' })).status).toBe(303)
+    await expect(fetch(`http://127.0.0.1:${one?.port}/`)).rejects.toThrow('fetch failed')
   })
 
   it('says so where the port is taken', async () => {
