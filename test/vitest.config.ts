@@ -2,6 +2,10 @@ import { defineConfig } from 'vitest/config'
 
 /** Of what failed on a machine of others there is nothing but the message: it has to hold all of the values. */
 const chaiConfig = { truncateThreshold: 0 }
+/** What is waited for comes when it comes: the second that expect.poll has by itself is one of a quick machine. */
+const expectConfig = { poll: { timeout: 20_000 } }
+/** Below the time-out of these tests, so that it is said what did not come. */
+const expectSoon = { poll: { timeout: 8_000 } }
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
@@ -15,6 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           chaiConfig,
+          expect: expectSoon,
           // Cheaper to start than a process for each file.
           pool: 'threads',
           include: ['test/unit/**/*.test.ts'],
@@ -27,17 +32,19 @@ export default defineConfig({
         test: {
           name: 'long',
           chaiConfig,
+          expect: expectSoon,
           pool: 'threads',
           include: ['test/unit/**/*.long.test.ts'],
           setupFiles: ['test/setup.ts'],
           testTimeout: 20_000,
         },
       },
-      { test: { name: 'command', chaiConfig, include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'command', chaiConfig, expect: expectSoon, include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
       {
         test: {
           name: 'page',
           chaiConfig,
+          expect: expectConfig,
           include: ['test/page/**/*.test.ts'],
           testTimeout: 30_000,
           // Installs Chromium where there is none.
@@ -57,6 +64,7 @@ export default defineConfig({
         test: {
           name: 'agent',
           chaiConfig,
+          expect: expectConfig,
           include: ['test/agent/**/*.test.ts'],
           testTimeout: 60_000,
           // Some install Debian's packages that they need.
@@ -68,6 +76,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           chaiConfig,
+          expect: expectConfig,
           include: ['test/cluster/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 600_000,
@@ -78,6 +87,7 @@ export default defineConfig({
         test: {
           name: 'apiserver',
           chaiConfig,
+          expect: expectConfig,
           include: ['test/apiserver/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 600_000,
@@ -88,6 +98,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           chaiConfig,
+          expect: expectConfig,
           include: ['test/e2e/**/*.test.ts'],
           // The scenarios mostly wait, for grace periods and hooks.
           maxConcurrency: 8,
