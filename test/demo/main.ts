@@ -113,9 +113,14 @@ async function keep(screen: Screen, cluster: Cluster, target: Target | undefined
   const width = Math.max(...commands.map(([command = '']) => command.length))
   screen.print(
     '',
-    ...(page === undefined ? [] : [`All of them as a page, live, for a browser on this machine: ${screen.strong(page)}`]),
+    ...(page === undefined
+      ? []
+      : ['All of them as a page, live, for a browser on this machine:', `  ${screen.strong(page)}`, '']),
     `The cluster stays up${page === undefined ? '' : ', and the page with it'}. To go on:`,
-    ...commands.map(([command = '', what = '']) => `  ${command.padEnd(width)}  ${what}`.trimEnd()),
+    ...commands.flatMap(([command = '', what = '']) => {
+      const line = `  ${command.padEnd(width)}  ${what}`.trimEnd()
+      return line.length <= screen.width ? [line] : [`  ${command}`, `      ${what}`]
+    }),
     '',
   )
   return page !== undefined
