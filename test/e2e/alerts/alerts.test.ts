@@ -14,8 +14,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { stringify } from 'yaml'
 import { ROWS } from '../../../src/dashboard/panels.ts'
 import { CHART, helm } from '../../chart/helm.ts'
+import { emptyForChart } from '../../chart/on-cluster.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
-import { install } from '../../cluster/install.ts'
 import { run } from '../../cluster/run.ts'
 import { Alerting, quickRules } from '../../prometheus/alerting.ts'
 import { scrapeConfig } from '../../prometheus/scrape-config.ts'
@@ -95,8 +95,7 @@ beforeAll(async () => {
   if (EXTERNAL) return
   const progress = terminalProgress(process.stderr)
   cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (alerts)' })
-  const { image } = await install(cluster, progress)
-  await kubectl('delete', '-k', join(CHART, '../manifests'), '--ignore-not-found', '--timeout=180s')
+  const image = await emptyForChart(cluster, progress)
   await release()
   await kubectl('delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=180s')
   busybox = (await cluster.images()).find((reference) => reference.includes('/busybox:')) ?? ''
