@@ -41,7 +41,10 @@ export function createCleaner({ http, clock, log, recorder, onPass, settings }: 
   const guard = () => recorder.elector.guard()
   const { namespace } = settings
   const limit = new RateLimit(settings.writesPerSecond)
-  const writer = new RecordWriter({ records: createRecordClient({ http, guard }), clock, log, namespace, limit })
+  const writer = new RecordWriter({
+    ...{ records: createRecordClient({ http, guard }), clock, log, namespace, limit },
+    counts: recorder.recordCounts,
+  })
   return new Cleaner({
     http,
     clock,

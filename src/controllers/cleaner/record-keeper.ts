@@ -46,9 +46,9 @@ export class RecordKeeper {
       // A static pod, for one, has no record, and the plan does not let it go.
       if (record === undefined) return 'Pending'
       const tracker = new Tracker(pod.uid, pod.namespace, clock.now(), true)
-      const before = writer.written
       if (!(await writer.write(tracker, record)) && tracker.refusal !== undefined) return tracker.refusal
-      if (writer.written > before) this.#written++
+      // What it found was somebody else's.
+      if (tracker.written !== undefined && tracker.written.digest !== '') this.#written++
     }
     if (this.#known.size >= MAX_KNOWN) this.#known.clear()
     this.#known.add(pod.uid)

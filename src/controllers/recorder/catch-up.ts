@@ -88,6 +88,7 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
       continue
     }
     const result = await records.apply(object)
+    recorder.counts.add(result)
     if (result.result === 'Written') {
       count++
       options.onVerdict(object, true)

@@ -235,6 +235,11 @@ export class RecorderController implements Controller {
     return this.#recorder.ongoing()
   }
 
+  /** For those of others who write records. */
+  get recordCounts(): Recorder['counts'] {
+    return this.#recorder.counts
+  }
+
   /** What is to be recorded of the time before this replica led has been taken up. */
   get caughtUp(): boolean {
     return this.#caughtUp

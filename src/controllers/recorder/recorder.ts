@@ -35,7 +35,7 @@ import { FIRST_WRITE, Reconciler, SETTLE } from './reconciler.ts'
 import { Tracker } from './tracker.ts'
 import type { Warnings } from './warnings.ts'
 import type { WorkloadResolver } from './workloads.ts'
-import { RecordWriter } from './writer.ts'
+import { RecordCounts, RecordWriter } from './writer.ts'
 
 /** What may still be written when the process stops. */
 const FINISH_MS = 2000
@@ -94,6 +94,8 @@ export interface RecorderStats {
 }
 
 export class Recorder {
+  /** Writes of records, also those of others that write some. */
+  readonly counts = new RecordCounts()
   readonly #options: RecorderOptions
   readonly #trackers = new Map<string, Tracker>()
   readonly #evidence: EvidenceStore
@@ -116,7 +118,10 @@ export class Recorder {
     this.#agents = new AgentNodes(settings.agentNamespace)
     this.#kernel = new KernelReader(log)
     this.#limit = new RateLimit(settings.writesPerSecond)
-    this.#writer = new RecordWriter({ records, clock, log, namespace: settings.namespace, limit: this.#limit })
+    this.#writer = new RecordWriter({
+      ...{ records, clock, log, namespace: settings.namespace, limit: this.#limit },
+      counts: this.counts,
+    })
     this.#reconciler = new Reconciler({
       ...options,
       writer: this.#writer,
@@ -138,8 +143,8 @@ export class Recorder {
   get stats(): RecorderStats {
     return {
       tracked: this.#trackers.size,
-      written: this.#writer.written,
-      refused: this.#writer.refused,
+      written: this.counts.written,
+      refused: this.counts.refused,
       retries: this.#retries,
       queue: { depth: this.#queue.depth, backlog: this.#queue.backlog },
       dropped: { ...this.#evidence.dropped, facts: this.#droppedFacts, trackers: this.#droppedTrackers },

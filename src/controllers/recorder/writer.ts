@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { type PodTermination, STATES } from '../../api/pod-termination.ts'
 import { recordObject } from '../../core/record-object.ts'
 import { type Micros, SECOND } from '../../core/time.ts'
-import type { RecordClient, StoredPodTermination } from '../../kube/apply.ts'
+import type { RecordClient, StoredPodTermination, Written } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
 import type { Log } from '../../kube/log.ts'
 import type { Refused } from '../../kube/refusal.ts'
@@ -20,24 +20,10 @@ const RETRY_FORBIDDEN: Micros = 5 * SECOND
 const TELL_AGAIN: Micros = 3600 * SECOND
 const MAX_TOLD = 10_000
 
-export interface RecordWriterOptions {
-  readonly records: RecordClient
-  readonly clock: RecorderClock
-  readonly log: Log
-  /** Gracewatch's own, for records of namespaces that take none. */
-  readonly namespace: string
-  readonly limit: RateLimit
-}
-
-export class RecordWriter {
-  readonly #options: RecordWriterOptions
-  readonly #told = new Map<string, Micros>()
+/** How writes of records went, of every part of the program that writes some. */
+export class RecordCounts {
   readonly #refused: Record<string, number> = {}
   #written = 0
-
-  constructor(options: RecordWriterOptions) {
-    this.#options = options
-  }
 
   get written(): number {
     return this.#written
@@ -46,6 +32,31 @@ export class RecordWriter {
   /** By reason. */
   get refused(): Readonly<Record<string, number>> {
     return { ...this.#refused }
+  }
+
+  add(answer: Written | Refused): void {
+    if (answer.result === 'Written') this.#written++
+    else this.#refused[answer.reason] = (this.#refused[answer.reason] ?? 0) + 1
+  }
+}
+
+export interface RecordWriterOptions {
+  readonly records: RecordClient
+  readonly clock: RecorderClock
+  readonly log: Log
+  /** Gracewatch's own, for records of namespaces that take none. */
+  readonly namespace: string
+  readonly limit: RateLimit
+  /** Where its writes are counted. */
+  readonly counts: RecordCounts
+}
+
+export class RecordWriter {
+  readonly #options: RecordWriterOptions
+  readonly #told = new Map<string, Micros>()
+
+  constructor(options: RecordWriterOptions) {
+    this.#options = options
   }
 
   /** True where this state was refused a little while ago: nothing is to be tried before `tracker.notBefore`. */
@@ -58,7 +69,7 @@ export class RecordWriter {
    * Throws KubeError for what may pass by itself.
    */
   async write(tracker: Tracker, record: PodTermination): Promise<boolean> {
-    const { records, log, namespace, limit } = this.#options
+    const { records, log, namespace, limit, counts } = this.#options
     if (tracker.mayExist) {
       await this.find(tracker, record)
       if (tracker.closed) return tracker.stands
@@ -68,7 +79,7 @@ export class RecordWriter {
       await limit.take()
       const result = await records.apply(recordObject(record, this.#place(tracker)))
       if (result.result === 'Written') {
-        this.#written++
+        counts.add(result)
         tracker.stands = true
         tracker.written = { state: record.state, digest: digestOf(record) }
         return true
@@ -131,9 +142,9 @@ export class RecordWriter {
   }
 
   #refuse(tracker: Tracker, record: PodTermination, refused: Refused): void {
-    const { clock, log } = this.#options
+    const { clock, log, counts } = this.#options
     const now = clock.now()
-    this.#refused[refused.reason] = (this.#refused[refused.reason] ?? 0) + 1
+    counts.add(refused)
     const key = `${tracker.namespace}/${refused.reason}`
     const told = this.#told.get(key)
     if (told === undefined || now - told > TELL_AGAIN) {

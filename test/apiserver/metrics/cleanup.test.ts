@@ -23,6 +23,8 @@ it('cleanup tells what was deleted and what was kept, by reason, and which rule 
   await port.becomes(3, 'gracewatch_cleanup_deleted_pods_total', { reason: 'PastClusterThreshold' })
   await port.becomes(1, 'gracewatch_cleanup_kept_pods', { reason: 'HasFinalizers' })
   expect(await port.value('gracewatch_cleanup_deleted_pods_total', { reason: 'OlderThan' })).toBe(0)
+  // Nobody had watched these pods end: their records are the cleanup's.
+  expect(await port.value('gracewatch_records_written_total')).toBeGreaterThanOrEqual(3)
   expect(await port.value('gracewatch_cleanup_failures_total', { reason: 'RecordRefused' })).toBe(0)
   expect((await port.scrape()).get('gracewatch_cleanup_rule_problems')?.samples).toEqual([])
   expect(await port.value('gracewatch_watch_synced', { resource: 'podcleanups' })).toBe(1)

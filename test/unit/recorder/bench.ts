@@ -8,6 +8,7 @@ import { MILLISECOND, type Micros } from '../../../src/core/time.ts'
 import type { PodTerminationObject, RecordClient, StoredPodTermination, Written } from '../../../src/kube/apply.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
 import type { KubeHttp } from '../../../src/kube/http.ts'
+import type { Log } from '../../../src/kube/log.ts'
 import type { Refused } from '../../../src/kube/refusal.ts'
 import { EPOCH, micros, type PodStory } from '../builders.ts'
 
@@ -40,6 +41,9 @@ export class Bench {
   readonly verdicts: string[] = []
   readonly asked: string[] = []
   readonly recorder: Recorder
+  readonly records: RecordClient
+  readonly clock: { now(): Micros }
+  readonly log: Log
   leading = true
   /** Which of those that are told of an end throw. */
   readonly throwing = new Set<'onEvidence' | 'onVerdict'>()
@@ -62,10 +66,13 @@ export class Bench {
       warn: (_: object, text: string) => void this.logged.push(text),
       error: (_: object, text: string) => void this.logged.push(text),
     }
+    this.log = log
+    this.clock = { now }
+    this.records = this.#records(now)
     const http: Pick<KubeHttp, 'request'> = { request: (request) => this.#request(request.path) }
     this.recorder = new Recorder({
       http: http as KubeHttp, // the recorder only asks for nodes and owners
-      clock: { now },
+      clock: this.clock,
       log,
       settings: {
         namespaces: [],
@@ -79,7 +86,7 @@ export class Bench {
         ...settings,
       },
       leadership: { isLeader: () => this.leading },
-      records: this.#records(now),
+      records: this.records,
       workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
       warnings: { tell: async (record) => void this.told.push(record.state) },
       slice: (uid) => this.#slices.get(uid),
@@ -177,9 +184,13 @@ export class Bench {
         return { result: 'Written', created: true, uid: `uid-of-${name}`, resourceVersion: '1' }
       },
       get: async (namespace, name) => this.stored.get(`${namespace}/${name}`),
-      list: async function* () {},
+      list: () => this.#open(),
       delete: async () => false,
     }
+  }
+
+  async *#open(): AsyncGenerator<StoredPodTermination> {
+    for (const record of this.stored.values()) if (record.state !== 'Complete') yield record
   }
 
   #throw(observer: 'onEvidence' | 'onVerdict'): void {
