@@ -94,7 +94,9 @@ export const DEFINITIONS = {
     type: 'Counter',
     from: LEADER,
     labels: [...WORKLOAD_LABELS, 'outcome', 'cause'],
-    help: 'Pods that ended, each as soon as it is known how, whether a record of it is kept or not.',
+    help:
+      'Pods that ended, each as soon as it is known how, whether a record of it is kept or not. Those that ran to their end and Succeeded, ' +
+      'as the pods of Jobs do, only with the setting record-completions.',
   },
   gracewatch_corrected_verdicts_total: {
     type: 'Counter',

@@ -14,7 +14,9 @@ const SECTIONS: readonly (readonly [MetricSource, string, string])[] = [
     'Leader',
     'How pods end',
     'Only the leader counts. A standby has the same counters at what it had counted while it led, so sum over the replicas, as in ' +
-      '`sum by (namespace, workload) (increase(gracewatch_pod_terminations_total{outcome="ForcedKill"}[1h]))`.',
+      '`sum by (namespace, workload) (increase(gracewatch_pod_terminations_total{outcome="ForcedKill"}[1h]))`. What a replica counted after its ' +
+      'last scrape, or in a series that was new then after the last but one, goes with it when it ends, as in the drain of its node: the records ' +
+      'have it, and the next leader does not count it again ([ADR 15](adr/0015-metrics.md)).',
   ],
   ['Replica', 'The controller itself', 'Every replica tells these of itself.'],
   [

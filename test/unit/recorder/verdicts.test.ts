@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
+import { DEFINITIONS } from '../../../src/metrics/definitions.ts'
 import { aPod, micros, type PodOptions } from '../builders.ts'
 import { Bench, refused } from './bench.ts'
 
@@ -183,6 +184,21 @@ describe('a verdict', () => {
     expect(bench.verdicts.map((verdict) => verdict.split(' ')[0])).toEqual(['0.3', '20.3'])
     expect(bench.told).toEqual(['Complete', 'Complete'])
     expect(bench.recorder.stats).toMatchObject({ retries: 0, tracked: 0 })
+  })
+
+  test('of a pod that ran to its end and Succeeded is told only with the setting record-completions, as the metrics say', async () => {
+    const completes = () => {
+      const pod = aPod({ restartPolicy: 'Never' }).running().seen().exited('app', { at: 1, code: 0 })
+      return pod.reported({ at: 1.2, phase: 'Succeeded' })
+    }
+    for (const recordCompletions of [false, true]) {
+      const bench = new Bench({ recordCompletions })
+      await bench.play(completes())
+      await bench.until(100)
+      expect(bench.verdicts.map((verdict) => verdict.split(' ')[1])).toEqual(recordCompletions ? ['Graceful'] : [])
+      vi.useRealTimers()
+    }
+    expect(DEFINITIONS.gracewatch_pod_terminations_total.help).toContain('record-completions')
   })
 
   test('is told again where later facts have corrected it', async () => {
