@@ -27,13 +27,16 @@ const ALLOWED_MS = 60_000
 const REFUSED_MS = 10_000
 const TIMEOUT_MS = 10_000
 const MAX_KEPT = 256
-/** Tokens that are asked about at one time, and in a second: those that are made up must not become a flood of reviews. */
+/**
+ * Tokens that are asked about at one time, and in a second: those that are made up must not become a flood of reviews. Whoever has been
+ * let in is asked about beside them, or they would shut him out once his minute is over.
+ */
 const MAX_ASKING = 8
 const MAX_A_SECOND = 20
 const SECOND_MS = 1000
 const MAX_TOKEN = 32_768
 
-interface Kept {
+interface Refused {
   readonly access: Access
   readonly until: number
 }
@@ -48,8 +51,13 @@ interface User {
 export class TokenAccess implements MetricsAccess {
   readonly #options: TokenAccessOptions
   readonly #now: () => number
-  /** By a hash: a token is a secret, and stays no longer than it is asked about. */
-  readonly #kept = new Map<string, Kept>()
+  /**
+   * Until when it is known that they are allowed. By a hash: a token is a secret, and stays no longer than it is asked about. They stay
+   * when that is over, until they are refused or others have come since.
+   */
+  readonly #allowed = new Map<string, number>()
+  /** Apart from the others: those that are made up take the place of none that was let in. */
+  readonly #refused = new Map<string, Refused>()
   readonly #asking = new Map<string, Promise<Access>>()
   /** When the second began in which so many have been asked about. */
   #second = { from: Number.NEGATIVE_INFINITY, count: 0 }
@@ -64,12 +72,14 @@ export class TokenAccess implements MetricsAccess {
     const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
     if (token === undefined || token.length > MAX_TOKEN) return 'Unauthorized'
     const key = createHash('sha256').update(`${path} ${token}`).digest('base64')
-    const kept = this.#kept.get(key)
-    if (kept !== undefined && kept.until > this.#now()) return kept.access
-    this.#kept.delete(key)
+    const allowedUntil = this.#allowed.get(key)
+    if (allowedUntil !== undefined && allowedUntil > this.#now()) return 'Allowed'
+    const refused = this.#refused.get(key)
+    if (refused !== undefined && refused.until > this.#now()) return refused.access
+    this.#refused.delete(key)
     let asking = this.#asking.get(key)
     if (asking === undefined) {
-      if (this.#asking.size >= MAX_ASKING || !this.#mayAsk()) return 'Unavailable'
+      if (allowedUntil === undefined && (this.#asking.size >= MAX_ASKING || !this.#mayAsk())) return 'Unavailable'
       asking = this.#ask(token, path).finally(() => this.#asking.delete(key))
       this.#asking.set(key, asking)
     }
@@ -85,11 +95,9 @@ export class TokenAccess implements MetricsAccess {
   }
 
   #keep(key: string, access: Access): void {
-    if (this.#kept.size >= MAX_KEPT) {
-      const [oldest] = this.#kept.keys()
-      if (oldest !== undefined) this.#kept.delete(oldest)
-    }
-    this.#kept.set(key, { access, until: this.#now() + (access === 'Allowed' ? ALLOWED_MS : REFUSED_MS) })
+    this.#allowed.delete(key)
+    if (access === 'Allowed') keep(this.#allowed, key, this.#now() + ALLOWED_MS)
+    else keep(this.#refused, key, { access, until: this.#now() + REFUSED_MS })
   }
 
   async #ask(token: string, path: string): Promise<Access> {
@@ -137,4 +145,13 @@ export class TokenAccess implements MetricsAccess {
     const { status } = response.json<{ status?: { allowed?: boolean; denied?: boolean } }>()
     return status?.allowed === true && status.denied !== true
   }
+}
+
+/** In place of the oldest, where there is no room. */
+function keep<T>(kept: Map<string, T>, key: string, value: T): void {
+  if (kept.size >= MAX_KEPT) {
+    const [oldest] = kept.keys()
+    if (oldest !== undefined) kept.delete(oldest)
+  }
+  kept.set(key, value)
 }

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
@@ -41,8 +41,14 @@ export interface MetricsServerOptions {
 }
 
 const PATH = '/metrics'
-const MAX_CONNECTIONS = 64
+/** Connections on which nothing has been told yet: with one more the oldest of them goes. */
+const MAX_STRANGERS = 64
+/** So many more are left for those who read the metrics. */
+const MAX_CONNECTIONS = 128
+/** For the handshake, and then for the headers. */
 const HEADERS_MS = 5000
+/** How often Node looks for connections whose time is over. */
+const LOOK_MS = 1000
 const REQUEST_MS = 10_000
 const KEEP_ALIVE_MS = 90_000
 /** Below this, packing costs more than it saves. */
@@ -58,16 +64,20 @@ const pack = promisify(gzip)
 export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const { certificate, log } = options
   const { host, port } = options.address
+  // By the client, whom the connection and the TLS upon it have in common. The oldest first.
+  const strangers = new Map<string, Socket>()
   const server = createServer(
     {
       ...certificate.current,
       minVersion: 'TLSv1.2',
+      handshakeTimeout: HEADERS_MS,
       headersTimeout: HEADERS_MS,
       requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: LOOK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (request, response) => {
-      answer(options, request, response).catch((err: unknown) => {
+      answer(options, request, response, () => strangers.delete(clientOf(request.socket))).catch((err: unknown) => {
         log.error({ err }, 'metrics could not be told')
         if (response.headersSent) response.destroy()
         else plain(response, 500, 'the metrics could not be put together: the log says why\n')
@@ -75,6 +85,12 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
     },
   )
   server.maxConnections = MAX_CONNECTIONS
+  server.on('connection', (socket: Socket) => {
+    const client = clientOf(socket)
+    if (strangers.size >= MAX_STRANGERS) for (const oldest of [...strangers.values()].slice(0, 1)) oldest.destroy()
+    strangers.set(client, socket)
+    socket.once('close', () => strangers.get(client) === socket && strangers.delete(client))
+  })
   // Connections that are open keep what they began with.
   certificate.watch((pair) => server.setSecureContext(pair))
   return new Promise((resolve, reject) => {
@@ -102,6 +118,7 @@ async function answer(
   { access, exposition }: MetricsServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
+  letIn: () => void,
 ): Promise<void> {
   if (request.url?.split('?')[0] !== PATH) return plain(response, 404, `not found: there is ${PATH}\n`)
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 405, 'only GET and HEAD\n')
@@ -110,6 +127,7 @@ async function answer(
     if (allowed === 'Unauthorized') response.setHeader('www-authenticate', 'Bearer')
     return plain(response, ...STATUS[allowed])
   }
+  letIn()
   const scrape = await exposition.scrape()
   const { text } = scrape
   const packed = text.length >= GZIP_FROM && /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
@@ -125,6 +143,11 @@ async function answer(
     .end(body)
 }
 
+/** Who is told nothing keeps no connection. */
 function plain(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }).end(text)
+  response
+    .writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', connection: 'close' })
+    .end(text)
 }
+
+const clientOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`

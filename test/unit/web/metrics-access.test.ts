@@ -141,6 +141,39 @@ describe('a flood of made-up tokens', () => {
     for (let index = 0; index < 100; index++) await check(`Bearer made-up-${index}`)
     expect(await check('Bearer good')).toBe('Allowed')
   })
+
+  it('does not shut out who was known when his minute is over: neither from his place nor by using up the reviews', async () => {
+    expect(await check('Bearer good')).toBe('Allowed')
+    let made = 0
+    for (let second = 1; second <= 120; second++) {
+      now = second * 1000
+      for (let index = 0; index < 30; index++) await check(`Bearer made-up-${made++}`)
+      expect([second, await check('Bearer good')]).toEqual([second, 'Allowed'])
+    }
+    expect(asked.filter(({ body }) => (body as { spec: { token?: string } }).spec.token === 'good')).toHaveLength(3)
+  })
+
+  it('does not keep him waiting while as many as may be are asked about', async () => {
+    expect(await check('Bearer good')).toBe('Allowed')
+    now = 60_000
+    const opened = Promise.withResolvers<void>()
+    gate = opened.promise
+    const strangers = Array.from({ length: 20 }, (_, index) => check(`Bearer made-up-${index}`))
+    const known = check('Bearer good')
+    opened.resolve()
+    expect(await known).toBe('Allowed')
+    await Promise.all(strangers)
+  })
+
+  it('gains nothing by a token that was let in once and is refused now', async () => {
+    expect(await check('Bearer good')).toBe('Allowed')
+    users.clear()
+    now = 60_000
+    expect(await check('Bearer good')).toBe('Unauthorized')
+    now = 70_000
+    for (let index = 0; index < 20; index++) await check(`Bearer made-up-${index}`)
+    expect(await check('Bearer good')).toBe('Unavailable')
+  })
 })
 
 it('no more than some hundred tokens are remembered, the latest', async () => {

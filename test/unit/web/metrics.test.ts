@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TLSSocket } from 'node:tls'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Exposition, type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../../../src/web/metrics.ts'
@@ -120,7 +121,9 @@ describe('a certificate of files', () => {
     expect((await ask()).certificate?.subject).toBe('CN=first')
     write(second)
     await expect.poll(async () => (await ask()).certificate?.subject).toBe('CN=second')
-    expect(told.map(({ message }) => message)).toEqual(['the certificate of the metrics port has changed'])
+    // Between the writes of the two files it may have looked, too.
+    const changes = told.filter(({ level }) => level === 'info')
+    expect(changes.map(({ message }) => message)).toEqual(['the certificate of the metrics port has changed'])
   })
 
   it('stays while what is there cannot be used, which is said once', async () => {
@@ -233,5 +236,67 @@ describe('the metrics port', () => {
       log,
     })
     await expect(again).rejects.toThrow(`127.0.0.1:${port} is in use: write another --metrics-address`)
+  })
+})
+
+describe('connections that are open and ask nothing', () => {
+  let silent: Socket[] = []
+  afterEach(() => {
+    for (const socket of silent) socket.destroy()
+    silent = []
+  })
+  /** Resolves when it is there; `gone` is what becomes of it. */
+  const open = async (port: number): Promise<{ readonly gone: Promise<number> }> => {
+    const socket = connect(port, '127.0.0.1')
+    const from = performance.now()
+    silent.push(socket)
+    const gone = new Promise<number>((resolve) => socket.on('close', () => resolve(performance.now() - from)))
+    await new Promise((resolve, reject) => socket.on('connect', resolve).on('error', reject))
+    return { gone }
+  }
+
+  it('shut nobody out, however many they are: the oldest gives way', async () => {
+    const { port } = await start()
+    for (let count = 0; count < 64; count++) await open(port)
+    expect((await ask()).status).toBe(200)
+    for (let count = 0; count < 128; count++) await open(port)
+    expect((await ask()).status).toBe(200)
+    expect((await ask()).body.toString()).toBe('up 1\n')
+  })
+
+  it('do not take the connection of who has been told the metrics', async () => {
+    const { port } = await start()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
+    const scrape = () =>
+      new Promise<boolean>((resolve, reject) => {
+        const call = request({ host: '127.0.0.1', port, path: '/metrics', agent }, (response) => {
+          response.resume().on('end', () => resolve(call.reusedSocket))
+        })
+        call.on('error', reject).end()
+      })
+    expect(await scrape()).toBe(false)
+    for (let count = 0; count < 100; count++) await open(port)
+    expect(await scrape()).toBe(true)
+    agent.destroy()
+  })
+
+  it('are closed after some seconds, before TLS and after it', async () => {
+    const { port } = await start()
+    const plain = await open(port)
+    const secure = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false })
+    silent.push(secure)
+    // The server ends it: with a word on it that the time is over.
+    const ended = new Promise((resolve) => secure.on('close', resolve).resume())
+    expect(await plain.gone).toBeGreaterThan(4000)
+    await ended
+  }, 60_000)
+
+  it.each([
+    ['a path that is not there', '/', 'Allowed' as const],
+    ['a token that is refused', '/metrics', 'Unauthorized' as const],
+    ['an API server that is away', '/metrics', 'Unavailable' as const],
+  ])('are not left by %s', async (_, path, access) => {
+    await start({ access: { check: async () => access } })
+    expect((await ask(path, { headers: { connection: 'keep-alive' } })).headers.connection).toBe('close')
   })
 })
