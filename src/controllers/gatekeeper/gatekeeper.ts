@@ -153,8 +153,9 @@ export class Gatekeeper implements Controller, RecorderObserver {
         const since: Micros[] = []
         for (const pod of selectorProblem(gate.spec.selector) === undefined ? this.#pods.in(gate.namespace) : []) {
           if (pod.containersReady !== true || isOver(pod) || !selects(gate, pod)) continue
-          const at = heldSince(pod, gate.spec.conditionType)
-          if (at !== undefined) since.push(at)
+          const at = heldSince(pod, gate.spec.conditionType, gate)
+          // Before that it would not have been Ready without the gate.
+          if (at !== undefined) since.push(Math.max(at, parseTime(pod.containersReadySince) ?? at))
         }
         yield { gate, holdingSince: earliest(since) }
       }
@@ -395,7 +396,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
       this.#patched++
       this.#pods.wrote(latest, result.resourceVersion, patch.status.conditions[0])
       if (gate !== undefined) this.#refusals.get(gate.uid)?.delete(pod.uid)
-      const since = verdict.status === 'True' ? heldSince(latest, type) : undefined
+      const since = gate !== undefined && verdict.status === 'True' ? heldSince(latest, type, gate) : undefined
       if (gate !== undefined && since !== undefined) this.#options.onReleased?.(gate, serverNow() - since)
     } else if (result.result === 'Gone') this.#gone++
     else {
@@ -492,8 +493,14 @@ export class Gatekeeper implements Controller, RecorderObserver {
   }
 }
 
-/** On the API server's clock; undefined where the condition is True, or was never set. */
-function heldSince(pod: GatePod, type: string): Micros | undefined {
+/**
+ * On the API server's clock; undefined where the gate does not hold the pod. One whose condition nobody could write is held as well: from
+ * when its containers were ready, and there was the gate.
+ */
+function heldSince(pod: GatePod, type: string, { creationTimestamp }: Gate): Micros | undefined {
   const condition = conditionOf(pod, type)
-  return condition === undefined || condition.status === 'True' ? undefined : parseTime(condition.lastTransitionTime)
+  if (condition?.status === 'True' || !pod.readinessGates.includes(type)) return undefined
+  if (condition !== undefined) return parseTime(condition.lastTransitionTime)
+  const ready = parseTime(pod.containersReadySince)
+  return ready === undefined ? undefined : Math.max(ready, parseTime(creationTimestamp) ?? ready)
 }

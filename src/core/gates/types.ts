@@ -42,6 +42,8 @@ export interface GatePart {
   readonly conditions: readonly Condition[]
   /** Its condition ContainersReady is True: only the gates keep it from being Ready. */
   readonly containersReady?: true
+  /** Since when; the creation of the pod where nobody has written it. */
+  readonly containersReadySince?: string
   /** status.podIP. */
   readonly podIP?: string
   /** Addresses of its node, which podIP must not be. */

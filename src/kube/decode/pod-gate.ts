@@ -45,12 +45,14 @@ export function decodeGatePart(raw: unknown): GatePart {
   if (gates.length === 0) return part
   const status = optionalObject(object, 'status', '') ?? {}
   const ports = portsOf(spec)
+  const ready = containersReadyOf(status)
   return compact<GatePart>({
     ...part,
     annotations: stringsOf(optionalObject(metadata, 'annotations', 'metadata'), MAX_ANNOTATION),
     readinessGates: gateLists.get(gates.join(' '), () => gates),
     conditions: conditionsOf(status, gates),
-    containersReady: areContainersReady(status) ? true : undefined,
+    containersReady: ready === undefined ? undefined : true,
+    containersReadySince: ready && (ready.since ?? optionalString(metadata, 'creationTimestamp', 'metadata')),
     podIP: optionalString(status, 'podIP', 'status'),
     hostIPs: hostIPsOf(status),
     ports: portMaps.get(JSON.stringify(ports), () => ports),
@@ -84,11 +86,16 @@ function conditionsOf(status: RawObject, types: readonly string[]): Condition[] 
   })
 }
 
-const areContainersReady = (status: RawObject): boolean =>
-  listOf(status, 'conditions', 'status').some((raw, i) => {
-    const { type, status: value } = asObject(raw, `status.conditions[${i}]`)
-    return type === 'ContainersReady' && value === 'True'
-  })
+/** Undefined where they are not. */
+function containersReadyOf(status: RawObject): { readonly since: string | undefined } | undefined {
+  for (const [i, raw] of listOf(status, 'conditions', 'status').entries()) {
+    const path = `status.conditions[${i}]`
+    const entry = asObject(raw, path)
+    if (entry.type === 'ContainersReady' && entry.status === 'True')
+      return { since: optionalString(entry, 'lastTransitionTime', path) }
+  }
+  return undefined
+}
 
 /** The API allows three; whatever else somebody may have written lets nobody in. */
 const statusOf = (text: string): ConditionStatus => (text === 'True' || text === 'False' ? text : 'Unknown')

@@ -25,7 +25,7 @@ const pod = (part: { metadata?: object; spec?: object; status?: object } = {}) =
     hostIPs: [{ ip: '10.250.0.1' }, { ip: 'fd00::1' }],
     conditions: [
       { type: 'Ready', status: 'False', reason: 'ReadinessGatesNotReady' },
-      { type: 'ContainersReady', status: 'True' },
+      { type: 'ContainersReady', status: 'True', lastTransitionTime: '2026-11-26T11:59:00Z' },
       { type: TYPE, status: 'False', reason: 'Why', message: 'not yet', lastTransitionTime: '2026-11-26T12:00:00Z' },
       { type: 'example.com/nobody-asked', status: 'True' },
     ],
@@ -43,6 +43,7 @@ describe('what the gates keep of a pod', () => {
         { type: TYPE, status: 'False', reason: 'Why', message: 'not yet', lastTransitionTime: '2026-11-26T12:00:00Z' },
       ],
       containersReady: true,
+      containersReadySince: '2026-11-26T11:59:00Z',
       podIP: '10.244.0.7',
       hostIPs: ['10.250.0.1', 'fd00::1'],
       hostNetwork: false,
@@ -72,6 +73,11 @@ describe('what the gates keep of a pod', () => {
     expect(ready({ type: 'ContainersReady', status: 'False' })).toBeUndefined()
     expect(ready({ type: 'Ready', status: 'True' })).toBeUndefined()
     expect(ready({ type: 'ContainersReady', status: 'True' })).toBe(true)
+    const unwritten = pod({
+      metadata: { creationTimestamp: '2026-11-26T11:00:00Z' },
+      status: { conditions: [{ type: 'ContainersReady', status: 'True' }] },
+    })
+    expect(decodeGatePart(unwritten).containersReadySince).toBe('2026-11-26T11:00:00Z')
   })
 
   it('of a long annotation is its beginning: it equals nothing that can be asked for, and still drains', () => {
