@@ -288,7 +288,7 @@ export class Cleaner implements Controller, RecorderObserver {
       this.#pausedTo = performance.now() + pause
       return Math.max(pause, SOON_MS)
     }
-    const settled = acted.deleted.length + acted.refused.length + acted.failed.length
+    const settled = acted.deleted.length + acted.refused.length + acted.failed.length + acted.failing.length
     if (settled < toDelete && acted.deleted.length > 0) return SOON_MS
     return acted.pending.length > 0 ? SOON_MS * 2 : EVERY_MS
   }

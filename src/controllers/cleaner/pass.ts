@@ -29,6 +29,12 @@ export interface PassOptions {
   readonly now: () => number
 }
 
+export interface Failed {
+  readonly pod: FinishedPod
+  readonly rules: readonly string[]
+  readonly error: KubeError
+}
+
 /** What became of the pods that were to be deleted. Those that are in none of the lists were not got to. */
 export interface Acted {
   readonly deleted: Verdict[]
@@ -38,18 +44,20 @@ export interface Acted {
   readonly pending: Verdict[]
   /** They stay, for their records are refused. */
   readonly refused: { readonly verdict: Verdict; readonly refusal: Refused }[]
-  readonly failed: { readonly pod: FinishedPod; readonly rules: readonly string[]; readonly error: KubeError }[]
+  readonly failed: Failed[]
+  /** They could not be deleted a little while ago, and are left alone until they are tried again. */
+  readonly failing: Failed[]
   /** What ended the pass early: the API server is away, or asks for a pause. */
   cutBy?: KubeError
 }
 
-export const nothing = (): Acted => ({ deleted: [], overtaken: [], pending: [], refused: [], failed: [] })
+export const nothing = (): Acted => ({ deleted: [], overtaken: [], pending: [], refused: [], failed: [], failing: [] })
 
 /** What was refused a little while ago; outlives a pass. */
 export class Held {
   /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
   readonly #namespaces = new Map<string, { readonly until: number; readonly refusal: Refused }>()
-  readonly #pods = new Map<string, number>()
+  readonly #pods = new Map<string, { readonly until: number; readonly error: KubeError }>()
   /** How often namespaces and pods have been refused what may pass by itself: the more often, the longer it is left alone. */
   readonly #times = new Map<string, number>()
 
@@ -65,16 +73,16 @@ export class Held {
     this.#namespaces.set(namespace, { until: now + ms, refusal })
   }
 
-  holdsPod(uid: string, now: number): boolean {
-    const until = this.#pods.get(uid)
-    if (until !== undefined && until > now) return true
+  errorOf(uid: string, now: number): KubeError | undefined {
+    const held = this.#pods.get(uid)
+    if (held !== undefined && held.until > now) return held.error
     this.#pods.delete(uid)
-    return false
+    return undefined
   }
 
-  holdPod(uid: string, now: number): void {
+  holdPod(uid: string, error: KubeError, now: number): void {
     if (this.#pods.size >= MAX_HELD) this.#pods.clear()
-    this.#pods.set(uid, now + this.#longer(uid))
+    this.#pods.set(uid, { until: now + this.#longer(uid), error })
   }
 
   #longer(whom: string): number {
@@ -113,7 +121,17 @@ export async function act(
   proceed: () => boolean,
 ): Promise<Acted> {
   const acted = nothing()
-  const left = inTurns(verdicts).values()
+  // What is held is told of also by a pass that is cut off.
+  const free = verdicts.filter((verdict) => {
+    const { pod, rules } = verdict
+    const error = held.errorOf(pod.uid, options.now())
+    const stays = verdict.record && verdict.onRecordFailure === 'Keep'
+    const refusal = stays && error === undefined ? held.refusalIn(pod.namespace, options.now()) : undefined
+    if (error !== undefined) acted.failing.push({ pod, rules, error })
+    if (refusal !== undefined) acted.refused.push({ verdict, refusal })
+    return error === undefined && refusal === undefined
+  })
+  const left = inTurns(free).values()
   const tries = new Map<string, number>()
   const tired = (namespace: string) => (tries.get(namespace) ?? 0) >= MAX_REFUSED
   const tire = (namespace: string) => tries.set(namespace, (tries.get(namespace) ?? 0) + 1)
@@ -127,7 +145,7 @@ export async function act(
       acted.overtaken.push(verdict)
       return
     }
-    if (held.holdsPod(pod.uid, now) || tired(pod.namespace)) return
+    if (tired(pod.namespace)) return
     if (verdict.record) {
       const known = held.refusalIn(pod.namespace, now)
       const kept = known ?? (await options.keeper.keep(snapshot))
@@ -163,7 +181,7 @@ export async function act(
         if (!(error instanceof KubeError)) throw error
         if (error.code === 'Aborted' || error.retryable || error.code === 'Unauthorized') acted.cutBy ??= error
         else {
-          held.holdPod(verdict.pod.uid, options.now())
+          held.holdPod(verdict.pod.uid, error, options.now())
           tire(verdict.pod.namespace)
         }
         if (error.code !== 'Aborted') acted.failed.push({ pod: verdict.pod, rules: verdict.rules, error })

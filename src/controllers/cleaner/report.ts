@@ -13,17 +13,18 @@ export interface RulePass {
   readonly report: RuleReport
   readonly deleted: readonly Verdict[]
   readonly refused: Acted['refused']
+  /** Those among them that failed before and are left alone for a while. */
   readonly failed: Acted['failed']
 }
 
 /** By the name of the rule. */
-export function passOf(report: RuleReport, { deleted, refused, failed }: Acted): RulePass {
+export function passOf(report: RuleReport, { deleted, refused, failed, failing }: Acted): RulePass {
   const { name } = report
   return {
     report,
     deleted: deleted.filter(({ rules }) => rules.includes(name)),
     refused: refused.filter(({ verdict }) => verdict.rules.includes(name)),
-    failed: failed.filter(({ rules }) => rules.includes(name)),
+    failed: [...failed, ...failing].filter(({ rules }) => rules.includes(name)),
   }
 }
 

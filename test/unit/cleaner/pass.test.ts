@@ -143,6 +143,25 @@ describe('a pass', () => {
     }
   })
 
+  it('tells each time of what it leaves alone, and why, also where it is cut off before it has done anything', async () => {
+    const usual = answers
+    const forbidden = new KubeError('Forbidden', 'denied by a policy')
+    answers = () => forbidden
+    const one = verdict('a', '1')
+    const failure = { pod: one.pod, rules: one.rules, error: forbidden }
+    expect(await run([one])).toMatchObject({ failed: [failure], failing: [] })
+    now += 4999
+    for (const proceed of [() => true, () => false])
+      expect(await run([one], proceed)).toMatchObject({ failed: [], failing: [failure] })
+    now += 1
+    answers = usual
+    expect(await run([one])).toMatchObject({ failed: [], failing: [], deleted: [one] })
+    refusal = QUOTA
+    const full = Array.from({ length: 5 }, (_, index) => verdict('full', `p${index}`))
+    await run(full)
+    expect(await run(full, () => false)).toMatchObject({ refused: full.map((each) => ({ verdict: each, refusal: QUOTA })) })
+  })
+
   it('stops where it is told to', async () => {
     let left = 3
     const acted = await run(
