@@ -116,7 +116,7 @@ const GATES: readonly Alert[] = [
     severity: 'warning',
     for: '1m',
     // Ten minutes are the progressDeadlineSeconds of a Deployment that says nothing else. What the brake holds has an alert of its own.
-    expr: `${maxBy(GATE, lately(series('gracewatch_gate_longest_hold_seconds')))} > 600\nunless\n${maxBy(GATE, lately(HELD))}`,
+    expr: `${maxBy(GATE, lately(series('gracewatch_gate_longest_hold_seconds')))} > 600\nunless\n${maxBy(GATE, lately(HELD))} > 0`,
     summary: 'A readiness gate has held a pod for more than 10 minutes.',
     description:
       'PodReadinessGate {{ $labels.namespace }}/{{ $labels.gate }} has held a pod for {{ $value | humanizeDuration }}. kubectl describe prg {{ $labels.gate }} -n {{ $labels.namespace }}',
@@ -163,10 +163,11 @@ const CONTROLLER: readonly Alert[] = [
     problem: 'NoLeader',
     severity: 'critical',
     for: '5m',
-    expr: `${maxBy([CLUSTER], series('gracewatch_leader'))} == 0`,
+    // Not that none says that it leads: the one that does may be the one that is not scraped.
+    expr: `${maxBy([CLUSTER], series('gracewatch_lease_held'))} == 0`,
     summary: 'How pods end is not recorded.',
     description:
-      'For 5 minutes no replica of the controller has led: nothing is recorded, no gate opens, nothing is cleaned up. kubectl get lease gracewatch-controller -n gracewatch-system',
+      'For 5 minutes no replica of the controller has known of a leader: nothing is recorded, no gate opens, nothing is cleaned up. kubectl get lease gracewatch-controller -n gracewatch-system',
   },
   {
     name: 'RecorderBlind',

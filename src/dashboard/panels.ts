@@ -263,7 +263,10 @@ const GATES: Row = {
       type: 'timeseries',
       unit: 's',
       width: 6,
-      queries: one(maxBy([...WORKLOAD, 'gate'], series('gracewatch_rollout_held_seconds', CHOSEN)), `${NAME} by {{gate}}`),
+      queries: one(
+        `${maxBy([...WORKLOAD, 'gate'], series('gracewatch_rollout_held_seconds', CHOSEN))} > 0`,
+        `${NAME} by {{gate}}`,
+      ),
     },
   ],
 }
@@ -302,7 +305,7 @@ const CLEANUP: Row = {
       unit: 'short',
       width: 6,
       queries: one(
-        maxBy(['namespace', 'cleanup', 'problem'], series('gracewatch_cleanup_rule_problems')),
+        `${maxBy(['namespace', 'cleanup', 'problem'], series('gracewatch_cleanup_rule_problems'))} > 0`,
         '{{problem}}: {{namespace}}/{{cleanup}}',
       ),
     },

@@ -133,6 +133,11 @@ export class LeaderElector {
     return this.#currentTerm() !== undefined
   }
 
+  /** Whether somebody is known to hold the Lease in time: this process, or another one that has been seen to renew it. */
+  isHeld(): boolean {
+    return this.isLeader() || (this.#lease !== undefined && this.#heldByAnother(this.#lease))
+  }
+
   /**
    * To be called right before each write; hand the signal to the write, which it aborts when leadership ends.
    * Throws KubeError Aborted where this process does not lead.

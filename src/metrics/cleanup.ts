@@ -3,6 +3,7 @@ import type { Acted } from '../controllers/cleaner/pass.ts'
 import { passOf } from '../controllers/cleaner/report.ts'
 import type { DeleteReason, Plan } from '../core/cleanup/types.ts'
 import type { MetricRegistry } from './registry.ts'
+import { StateGauge } from './state-gauge.ts'
 
 const DELETE_REASONS: Readonly<Record<DeleteReason, true>> = {
   PastClusterThreshold: true,
@@ -25,20 +26,23 @@ export class CleanupMetrics {
   #kept: ReadonlyMap<string, number> = new Map()
   #problems: readonly Problem[] = []
 
-  constructor(registry: MetricRegistry, isLeader: () => boolean) {
+  /** @param now milliseconds, monotonic; default performance.now() */
+  constructor(registry: MetricRegistry, isLeader: () => boolean, now?: () => number) {
+    const problems = new StateGauge(registry, 'gracewatch_cleanup_rule_problems', now)
     this.#registry = registry
     for (const reason of Object.keys(DELETE_REASONS)) registry.count('gracewatch_cleanup_deleted_pods_total', { reason }, 0)
     registry.count('gracewatch_cleanup_failures_total', { reason: 'RecordRefused' }, 0)
     registry.onCollect(() => {
       registry.empty('gracewatch_cleanup_kept_pods')
-      registry.empty('gracewatch_cleanup_rule_problems')
       // Another leader plans on its own.
       if (!isLeader()) {
         this.#kept = new Map()
         this.#problems = []
+        problems.leave()
+        return
       }
       for (const [reason, count] of this.#kept) registry.set('gracewatch_cleanup_kept_pods', { reason }, count)
-      for (const problem of this.#problems) registry.set('gracewatch_cleanup_rule_problems', { ...problem }, 1)
+      problems.tell(this.#problems.map((problem) => ({ labels: { ...problem }, value: 1 })))
     })
   }
 

@@ -31,7 +31,8 @@ export interface LabelDefinition {
 
 const ROLES = ['Main', 'Init', 'Sidecar', 'Ephemeral'] as const
 const WORKLOADS =
-  'the setting metrics-workloads; what is over it has no labels of its own: `workload` is then `other`, and the two others are empty'
+  'the setting metrics-workloads; what is over it has no labels of its own: `workload` is then `other`, and the two others are empty. ' +
+  'Of gracewatch_rollout_held_seconds by the 64 rollouts that the status of each of 500 gates names'
 
 export const LABELS = {
   namespace: {
@@ -161,7 +162,7 @@ export const DEFINITIONS = {
     type: 'Gauge',
     from: LEADER,
     labels: WORKLOAD_LABELS,
-    help: 'Pods that are past their deadline and still there.',
+    help: 'Pods that are past their deadline and still there; 0 for some minutes where there were some.',
   },
   gracewatch_gate_pods: {
     type: 'Gauge',
@@ -175,7 +176,7 @@ export const DEFINITIONS = {
     from: LEADER,
     with: 'gates',
     labels: ['namespace', 'gate'],
-    help: 'For how long the gate has held the pod that it holds longest; 0 where it holds none.',
+    help: 'For how long the gate has held the pod that it holds longest, also for want of a condition; 0 where it holds none.',
   },
   gracewatch_gate_hold_duration_seconds: {
     type: 'Histogram',
@@ -197,7 +198,7 @@ export const DEFINITIONS = {
     from: LEADER,
     with: 'gates',
     labels: ['gate', ...WORKLOAD_LABELS],
-    help: 'For how long the rollout brake of the gate has held the rollout of the workload; absent where it does not.',
+    help: 'For how long the rollout brake of the gate has held the rollout of the workload; 0 for some minutes where it did.',
   },
   gracewatch_cleanup_deleted_pods_total: {
     type: 'Counter',
@@ -225,9 +226,15 @@ export const DEFINITIONS = {
     from: LEADER,
     with: 'cleanup',
     labels: ['namespace', 'cleanup', 'problem'],
-    help: 'PodCleanups that have a problem: 1 for each.',
+    help: 'PodCleanups that have a problem: 1 for each, and 0 for some minutes where it had.',
   },
   gracewatch_leader: { type: 'Gauge', from: REPLICA, labels: [], help: 'Whether this replica leads (1) or stands by (0).' },
+  gracewatch_lease_held: {
+    type: 'Gauge',
+    from: REPLICA,
+    labels: [],
+    help: 'Whether this replica knows of a leader (1): itself, or another one that it sees renew the Lease in time.',
+  },
   gracewatch_leader_terms_total: {
     type: 'Counter',
     from: REPLICA,

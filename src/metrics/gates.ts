@@ -2,6 +2,7 @@
 import type { Gate } from '../core/gates/types.ts'
 import { type Micros, parseTime, SECOND } from '../core/time.ts'
 import type { MetricRegistry } from './registry.ts'
+import { StateGauge } from './state-gauge.ts'
 
 /** What of the gatekeeper is needed here. */
 export interface GateSource {
@@ -16,6 +17,8 @@ export interface GateMetricsOptions {
   readonly serverNow: () => Micros
   /** Default 500. */
   readonly maxGates?: number
+  /** Milliseconds, monotonic. Default performance.now(). */
+  readonly now?: () => number
 }
 
 interface GateLabels {
@@ -25,6 +28,8 @@ interface GateLabels {
 
 const MAX_GATES = 500
 const OTHER: GateLabels = { namespace: '', gate: 'other' }
+/** What gates over the limit hold is not named either. */
+const OTHER_WORKLOAD = { kind: '', name: 'other' }
 
 export class GateMetrics {
   readonly #options: GateMetricsOptions
@@ -32,9 +37,11 @@ export class GateMetrics {
   readonly #known = new Map<string, GateLabels>()
   /** Gone, and told of once more: what they let in as they went is not lost. */
   #going: ReadonlySet<string> = new Set()
+  readonly #rollouts: StateGauge<'gracewatch_rollout_held_seconds'>
 
   constructor(options: GateMetricsOptions) {
     this.#options = options
+    this.#rollouts = new StateGauge(options.registry, 'gracewatch_rollout_held_seconds', options.now)
   }
 
   /** Before the first exposition. */
@@ -62,11 +69,11 @@ export class GateMetrics {
       registry.counted('gracewatch_gate_condition_writes_total', { reason }, value)
     registry.empty('gracewatch_gate_pods')
     registry.empty('gracewatch_gate_longest_hold_seconds')
-    registry.empty('gracewatch_rollout_held_seconds')
     const leading = isLeader()
     const now = serverNow()
     const standing = new Set<string>()
     const sums = new Map<string, { labels: GateLabels; longest: number; pods: Record<string, number> }>()
+    const rollouts = new Map<string, { labels: GateLabels & { workload_kind: string; workload: string }; value: number }>()
     for (const { gate, holdingSince } of source.standing()) {
       standing.add(gate.uid)
       if (!leading) continue
@@ -81,17 +88,19 @@ export class GateMetrics {
       for (const { workload, since, releasedAt } of holds) {
         const from = parseTime(since)
         if (releasedAt !== undefined || from === undefined) continue
-        registry.set(
-          'gracewatch_rollout_held_seconds',
-          { namespace: gate.namespace, gate: labels.gate, workload_kind: workload.kind, workload: workload.name },
-          Math.max(0, (now - from) / SECOND),
-        )
+        const { kind, name } = labels === OTHER ? OTHER_WORKLOAD : workload
+        const held = { ...labels, workload_kind: kind, workload: name }
+        const named = Object.values(held).join('/')
+        const value = Math.max(0, (now - from) / SECOND, rollouts.get(named)?.value ?? 0)
+        rollouts.set(named, { labels: held, value })
       }
     }
     for (const { labels, longest, pods } of sums.values()) {
       registry.set('gracewatch_gate_longest_hold_seconds', labels, longest)
       for (const [state, count] of Object.entries(pods)) registry.set('gracewatch_gate_pods', { ...labels, state }, count)
     }
+    if (leading) this.#rollouts.tell(rollouts.values())
+    else this.#rollouts.leave()
     this.#forget(standing)
   }
 

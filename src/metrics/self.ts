@@ -16,6 +16,7 @@ export interface WatchSource {
 export interface SelfSource {
   readonly elector: {
     isLeader(): boolean
+    isHeld(): boolean
     readonly stats: { readonly terms: number; readonly failures: Readonly<Record<string, number>> }
   }
   readonly apiOffset: Offset | undefined
@@ -71,6 +72,7 @@ export class SelfMetrics {
     const { registry, source, queues } = this.#options
     const { stats, elector, apiOffset } = source
     registry.set('gracewatch_leader', {}, Number(elector.isLeader()))
+    registry.set('gracewatch_lease_held', {}, Number(elector.isHeld()))
     registry.counted('gracewatch_leader_terms_total', {}, elector.stats.terms)
     for (const [code, count] of Object.entries(elector.stats.failures))
       registry.counted('gracewatch_lease_failures_total', { code }, count)

@@ -7,6 +7,7 @@ import { MILLISECOND, type Micros, parseTime, SECOND } from '../core/time.ts'
 import type { Change } from '../kube/reflector-types.ts'
 import { measuresOf } from './measures.ts'
 import type { MetricRegistry } from './registry.ts'
+import { StateGauge } from './state-gauge.ts'
 import { type WorkloadName, WorkloadSeries } from './workload-series.ts'
 
 /** What of the recorder is needed here. */
@@ -54,6 +55,7 @@ export class TerminationMetrics implements RecorderObserver {
   readonly workloads: WorkloadSeries
   readonly #options: TerminationMetricsOptions
   readonly #now: () => number
+  readonly #overdue: StateGauge<'gracewatch_pods_overdue'>
   /** By the pod's UID, the oldest first. */
   readonly #counted = new Map<string, Counted>()
   /** Pods whose workload is still looked up, one an owner. */
@@ -63,6 +65,7 @@ export class TerminationMetrics implements RecorderObserver {
     const { registry, maxWorkloads, now = () => performance.now() } = options
     this.#options = options
     this.#now = now
+    this.#overdue = new StateGauge(registry, 'gracewatch_pods_overdue', now)
     this.workloads = new WorkloadSeries({
       registry,
       max: maxWorkloads,
@@ -160,8 +163,10 @@ export class TerminationMetrics implements RecorderObserver {
   #gauge(): void {
     const { registry, source } = this.#options
     registry.empty('gracewatch_pods_terminating')
-    registry.empty('gracewatch_pods_overdue')
-    if (!source.elector.isLeader()) return
+    if (!source.elector.isLeader()) {
+      this.#overdue.leave()
+      return
+    }
     const found = new Map<string, { labels: ReturnType<WorkloadSeries['labelsOf']>; terminating: number; overdue: number }>()
     for (const { pod, overdue } of source.ongoing()) {
       const labels = this.workloads.labelsOf(this.#nameOf(pod))
@@ -171,10 +176,8 @@ export class TerminationMetrics implements RecorderObserver {
       sum.terminating++
       if (overdue) sum.overdue++
     }
-    for (const { labels, terminating, overdue } of found.values()) {
-      registry.set('gracewatch_pods_terminating', labels, terminating)
-      registry.set('gracewatch_pods_overdue', labels, overdue)
-    }
+    for (const { labels, terminating } of found.values()) registry.set('gracewatch_pods_terminating', labels, terminating)
+    this.#overdue.tell([...found.values()].map(({ labels, overdue }) => ({ labels, value: overdue })))
   }
 
   *#alive(): Generator<WorkloadName> {

@@ -172,7 +172,9 @@ const CASES: readonly Case[] = [
     series: {
       [`gracewatch_pods_overdue{${A}, ${WEB}}`]: '_x3 2x9 stale',
       [`gracewatch_pods_overdue{${B}, ${WEB}}`]: '_x15 2x20 stale',
-      [`gracewatch_pods_overdue{${A}, namespace="shop", workload_kind="Deployment", workload="late"}`]: '_x3 1x8 stale',
+      [`gracewatch_pods_overdue{${A}, namespace="shop", workload_kind="Deployment", workload="late"}`]: '_x3 1x8 0x11 stale',
+      // Scrapes that are missing end nothing.
+      [`gracewatch_pods_overdue{${A}, namespace="shop", workload_kind="Deployment", workload="api"}`]: '_x3 1x9 _x6 1x9 0x30',
     },
     at: [
       ...quiet('PodStuckTerminating', '11m'),
@@ -183,6 +185,10 @@ const CASES: readonly Case[] = [
           firing(
             `Deployment shop/web: 2 past the deadline and not gone, for more than 10 minutes. ${LIST},state=Overdue`,
             WEB_LABELS,
+          ),
+          firing(
+            `Deployment shop/api: 1 past the deadline and not gone, for more than 10 minutes. ${LIST.replace('=web', '=api')},state=Overdue`,
+            { ...WEB_LABELS, workload: 'api' },
           ),
         ],
       ],
@@ -222,6 +228,28 @@ const CASES: readonly Case[] = [
         ],
       ],
       ...quiet('RolloutHeldByBrake', '41m'),
+    ],
+  },
+  {
+    title: 'a gate that goes on holding once its brake has let go: the 0 of the rollout hides nothing',
+    series: {
+      [`gracewatch_gate_longest_hold_seconds{${A}, namespace="shop", gate="both"}`]: '0+30x60',
+      [`gracewatch_rollout_held_seconds{${A}, namespace="shop", gate="both", workload_kind="Deployment", workload="web"}`]:
+        '0+30x23 0x11 stale',
+    },
+    at: [
+      ...quiet('GateHoldingTooLong', '12m30s'),
+      [
+        '13m',
+        'GateHoldingTooLong',
+        [
+          firing('PodReadinessGate shop/both has held a pod for 13m 0s. kubectl describe prg both -n shop', {
+            namespace: 'shop',
+            gate: 'both',
+          }),
+        ],
+      ],
+      ...quiet('RolloutHeldByBrake', '12m'),
     ],
   },
   {
@@ -273,8 +301,18 @@ const CASES: readonly Case[] = [
     ],
   },
   {
-    title: 'no leader; not a minute between two leaders',
-    series: { [`gracewatch_leader{${A}}`]: '1x10 0x80', [`gracewatch_leader{${B}}`]: '0x12 1x20 0x60' },
+    title: 'no leader; not a minute between two leaders, and not one that is not scraped',
+    series: {
+      [`gracewatch_leader{${A}}`]: '1x10 0x80',
+      [`gracewatch_lease_held{${A}}`]: '1x10 0x80',
+      [`gracewatch_leader{${B}}`]: '0x12 1x20 0x60',
+      [`gracewatch_lease_held{${B}}`]: '0x12 1x20 0x60',
+      // Of the cluster "far" the one that leads is out of reach, and the other sees it renew the Lease.
+      [`gracewatch_leader{${A}, cluster="far"}`]: '1x3 stale',
+      [`gracewatch_lease_held{${A}, cluster="far"}`]: '1x3 stale',
+      [`gracewatch_leader{${B}, cluster="far"}`]: '0x90',
+      [`gracewatch_lease_held{${B}, cluster="far"}`]: '1x90',
+    },
     at: [
       ...quiet('RecorderBlind', '6m', '7m', '20m'),
       [
@@ -282,7 +320,7 @@ const CASES: readonly Case[] = [
         'RecorderBlind',
         [
           firing(
-            'For 5 minutes no replica of the controller has led: nothing is recorded, no gate opens, nothing is cleaned up. kubectl get lease gracewatch-controller -n gracewatch-system',
+            'For 5 minutes no replica of the controller has known of a leader: nothing is recorded, no gate opens, nothing is cleaned up. kubectl get lease gracewatch-controller -n gracewatch-system',
             { problem: 'NoLeader' },
           ),
         ],

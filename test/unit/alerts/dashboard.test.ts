@@ -31,6 +31,7 @@ const LEFT_OUT = [
   'gracewatch_gate_condition_writes_total',
   'gracewatch_leader_terms_total',
   'gracewatch_lease_failures_total',
+  'gracewatch_lease_held',
   'gracewatch_record_retries_total',
   'gracewatch_events_failed_total',
   'gracewatch_agent_facts_refused_total',

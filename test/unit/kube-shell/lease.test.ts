@@ -84,6 +84,22 @@ describe('acquiring', () => {
     expect(log).toEqual(['0.0 leads'])
   })
 
+  it('is known to all that see it renewed, until it has run out', async () => {
+    const leader = replica('leader')
+    expect(leader.elector.isHeld()).toBe(false)
+    await seconds(0.1)
+    const standby = replica('standby')
+    expect(standby.elector.isHeld()).toBe(false)
+    await seconds(30)
+    expect([leader.elector.isHeld(), standby.elector.isHeld()]).toEqual([true, true])
+    // Neither gets an answer any more: the one may not write, the other has not seen the Lease change for as long as it lasts.
+    for (const identity of ['leader', 'standby']) server.always(identity, { code: 'ServerError' })
+    await seconds(11)
+    expect([leader.elector.isHeld(), standby.elector.isHeld()]).toEqual([false, true])
+    await seconds(7)
+    expect([leader.elector.isHeld(), standby.elector.isHeld()]).toEqual([false, false])
+  })
+
   it('takes a released Lease and counts the transition', async () => {
     const { elector: first } = replica('a')
     await seconds(1)

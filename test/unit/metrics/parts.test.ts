@@ -17,7 +17,10 @@ import { parseExposition, seriesValue } from './exposition.ts'
 
 let registry: MetricRegistry
 let leading: boolean
+/** Milliseconds. */
+let now: number
 beforeEach(() => {
+  now = 0
   registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set(['gates', 'cleanup']), process: false })
   leading = true
 })
@@ -30,7 +33,7 @@ describe('gates', () => {
   const lb = { namespace: 'shop', gate: 'lb' }
   beforeEach(() => {
     standing = []
-    metrics = new GateMetrics({ registry, isLeader: () => leading, serverNow: () => NOW, maxGates: 3 })
+    metrics = new GateMetrics({ registry, isLeader: () => leading, serverNow: () => NOW, maxGates: 3, now: () => now })
     metrics.readFrom({ stats: { patched: 5, refused: 1, gone: 2 }, standing: () => standing })
   })
 
@@ -54,13 +57,43 @@ describe('gates', () => {
     expect(await seriesOf('gracewatch_gate_longest_hold_seconds')).toEqual([])
   })
 
-  it('name the rollout that the brake holds, while it does', async () => {
+  it('name the rollout that the brake holds, and for some minutes that it does no more', async () => {
     const hold = { workload: { kind: 'Deployment', name: 'web', uid: 'd1' }, revision: 'r2', since: at(-120) }
     standing = [{ gate: aGate({ status: { holds: [hold] } }), holdingSince: undefined }]
     const held = { ...lb, workload_kind: 'Deployment', workload: 'web', value: 120 }
     expect(await seriesOf('gracewatch_rollout_held_seconds')).toEqual([held])
     standing = [{ gate: aGate({ status: { holds: [{ ...hold, releasedAt: at(-1) }] } }), holdingSince: undefined }]
+    for (now of [30_000, 359_999]) expect(await seriesOf('gracewatch_rollout_held_seconds')).toEqual([{ ...held, value: 0 }])
+    now = 360_000
     expect(await seriesOf('gracewatch_rollout_held_seconds')).toEqual([])
+  })
+
+  it('tell no 0 of a rollout where another replica leads, nor of what that one has ended', async () => {
+    const hold = { workload: { kind: 'Deployment', name: 'web', uid: 'd1' }, revision: 'r2', since: at(-120) }
+    standing = [{ gate: aGate({ status: { holds: [hold] } }), holdingSince: undefined }]
+    await scrape()
+    leading = false
+    expect(await seriesOf('gracewatch_rollout_held_seconds')).toEqual([])
+    leading = true
+    standing = []
+    expect(await seriesOf('gracewatch_rollout_held_seconds')).toEqual([])
+  })
+
+  it('over the limit do not name what they hold, and tell the longest', async () => {
+    const hold = (name: string, seconds: number) => ({
+      workload: { kind: 'Deployment', name, uid: name },
+      ...{ revision: 'r2', since: at(-seconds) },
+    })
+    standing = ['a', 'b', 'c', 'd', 'e'].map((name, index) => ({
+      gate: aGate({ uid: name, name, namespace: name, status: { holds: [hold('web', 10 + index), hold('api', 20 - index)] } }),
+      holdingSince: NOW - 100 * SECOND,
+    }))
+    const other = { namespace: '', gate: 'other' }
+    const series = await seriesOf('gracewatch_rollout_held_seconds')
+    expect(series).toHaveLength(7)
+    expect(series?.at(-1)).toEqual({ ...other, workload_kind: '', workload: 'other', value: 17 })
+    // The alert on the one leaves out those that have the other.
+    expect(seriesValue(await scrape(), 'gracewatch_gate_longest_hold_seconds', other)).toBe(100)
   })
 
   it('measure how long a pod had waited when it was let in', async () => {
@@ -121,7 +154,11 @@ describe('cleanup', () => {
   })
   let metrics: CleanupMetrics
   beforeEach(() => {
-    metrics = new CleanupMetrics(registry, () => leading)
+    metrics = new CleanupMetrics(
+      registry,
+      () => leading,
+      () => now,
+    )
   })
 
   it('has its counters at 0 from the start, one a reason to delete', async () => {
@@ -156,7 +193,21 @@ describe('cleanup', () => {
     ])
     metrics.onPass({ verdicts: [], reports: [] }, nothing())
     expect(await seriesOf('gracewatch_cleanup_kept_pods')).toEqual([])
+    expect((await seriesOf('gracewatch_cleanup_rule_problems'))?.map((one) => one.value)).toEqual([0, 0])
+    now = 360_000
     expect(await seriesOf('gracewatch_cleanup_rule_problems')).toEqual([])
+  })
+
+  it('tells of a rule whose pods could not be deleted also while they are left alone, and counts them no more than they are tried', async () => {
+    const [first] = thresholded.verdicts.filter(({ action }) => action === 'Delete')
+    if (first === undefined) throw new Error('three are to be deleted')
+    const failed = [{ pod: first.pod, rules: first.rules, error: new KubeError('Forbidden', 'no') }]
+    const problem = { namespace: '', cleanup: '', problem: 'Failing', value: 1 }
+    metrics.onPass(thresholded, { ...nothing(), failed })
+    expect(await seriesOf('gracewatch_cleanup_rule_problems')).toEqual([problem])
+    metrics.onPass(thresholded, { ...nothing(), failing: failed })
+    expect(await seriesOf('gracewatch_cleanup_rule_problems')).toEqual([problem])
+    expect(seriesValue(await scrape(), 'gracewatch_cleanup_failures_total', { reason: 'Forbidden' })).toBe(1)
   })
 
   it('names a PodCleanup that cannot be used, until this replica leads no more', async () => {
@@ -176,7 +227,7 @@ describe('the controller itself', () => {
   let metrics: SelfMetrics
   beforeEach(() => {
     source = {
-      elector: { isLeader: () => leading, stats: { terms: 2, failures: { Timeout: 3 } } },
+      elector: { isLeader: () => leading, isHeld: () => true, stats: { terms: 2, failures: { Timeout: 3 } } },
       apiOffset: { earliest: -1500, latest: 2500 },
       stats: {
         ...{ tracked: 4, written: 10, refused: { QuotaExceeded: 2 }, retries: 3, queue: { depth: 5, backlog: 1 } },
@@ -218,6 +269,7 @@ describe('the controller itself', () => {
     expect(value('build_info', { version: '1.2.3' })).toBe(1)
     leading = false
     expect(seriesValue(await scrape(), 'gracewatch_leader')).toBe(0)
+    expect(seriesValue(await scrape(), 'gracewatch_lease_held')).toBe(1)
   })
 
   it('tells of each watch that is there', async () => {

@@ -268,6 +268,23 @@ describe('pods that are ending', () => {
     expect((await world.scrape()).get('gracewatch_pods_overdue')?.samples).toEqual([])
   })
 
+  it('are told as 0 for some minutes once none is overdue: an alert that looks back is not to take them for stuck', async () => {
+    const labels = { namespace: 'shop', workload_kind: 'Pod', workload: '' }
+    world.pods = [podOf(at)]
+    world.metrics.workloads.touch({ namespace: 'shop', kind: 'Pod', name: '' })
+    const overdue = async () => seriesValue(await world.scrape(), 'gracewatch_pods_overdue', labels)
+    world.ending = [{ pod: podOf(at), overdue: false }]
+    expect(await overdue()).toBe(0)
+    world.ending = []
+    expect(await overdue()).toBeUndefined()
+    world.ending = [{ pod: podOf(at), overdue: true }]
+    expect(await overdue()).toBe(1)
+    world.ending = []
+    for (world.now of [30_000, 359_999]) expect(await overdue()).toBe(0)
+    world.now = 360_000
+    expect(await overdue()).toBeUndefined()
+  })
+
   it('of workloads over the limit are one sum', async () => {
     world = new World(1)
     world.metrics.workloads.touch({ namespace: 'full', kind: 'Pod', name: '' })
