@@ -92,8 +92,11 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
     if (result.result === 'Written') {
       count++
       options.onVerdict(object, true)
-    } else
-      log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}`, error: result.message }, 'record not completed')
+    } else {
+      const { namespace, name } = stored.metadata
+      const { reason, message: error } = result
+      log.warn({ namespace, record: name, reason, error }, 'records refused: one that was begun is not completed')
+    }
   }
   return count
 }

@@ -82,7 +82,7 @@ describe('after a time in which no controller ran', () => {
     running = await lead()
     const line = await running.controller.says('terminations taken up that nobody had watched')
     taken = Number(line.count)
-    for (const msg of ['record not completed', 'record of another version left as it is'])
+    for (const msg of ['records refused: one that was begun is not completed', 'record of another version left as it is'])
       expect(running.controller.said(msg)).toEqual([])
   })
 

@@ -40,6 +40,8 @@ describe('of the catch-up', () => {
     bench.answer = () => refused('QuotaExceeded')
     await close(bench)
     expect(counts(bench)).toEqual({ written: 0, refused: { QuotaExceeded: 1 } })
+    // What the alert of refused records has one look for in the log.
+    expect(bench.logged).toEqual([expect.stringContaining('records refused')])
   })
 })
 
