@@ -20,7 +20,7 @@ it('the rest goes then, each Failed pod with its record, and none too many', asy
   const { front, controller } = await world.lead({
     own: world.stage.bed.namespace,
     namespaces: [namespace],
-    args: ['--cleanup-deletes-per-second=10'],
+    args: ['--cleanup-deletes-per-second=5'],
   })
   await world.rule(namespace, 'all', { keep: { total: KEEP } })
   await eventually(() => deletes(front, namespace).length >= 8 || undefined, 30_000, '8 pods deleted')
