@@ -299,6 +299,7 @@ export class Agent {
       for (const { ids } of pod.statuses) for (const id of ids) this.#unseen.delete(rawId(id))
       return
     }
+    for (const container of this.#processes.containersOf(pod.uid)) if (!container.sandbox) this.#processes.meet(container)
     const missing = pod.statuses.flatMap(({ running }) =>
       running === undefined || this.#processes.container(rawId(running)) !== undefined ? [] : [rawId(running)],
     )

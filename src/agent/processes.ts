@@ -3,7 +3,7 @@
  * is looked through, and from then on the trace itself tells where to look, as each container and each exec ends with a runc whose
  * parent, the shim, now has a new child. What is still unknown when a signal names it is looked up then and there.
  */
-import type { Part, PidNamespace, ProcessView } from '../core/kernel/facts.ts'
+import type { LookFact, Part, PidNamespace, ProcessView } from '../core/kernel/facts.ts'
 import { type CgroupPlace, isDead, type ProcessStatus, type RuntimeName } from '../core/kernel/proc.ts'
 import type { Micros } from '../core/time.ts'
 import type { Procfs } from './procfs.ts'
@@ -35,6 +35,7 @@ export interface ContainerEntry {
   first?: Known
   /** Its process has ended, or is known to be gone. */
   ended: boolean
+  metAt: Micros
 }
 
 /** Host: of the node, in no container. Gone: it is not there any more, or nobody can tell what it is going to be. */
@@ -45,6 +46,7 @@ const HELPER = /^(runc|crun|youki)/
 /** As such a helper can be called as well, having started itself anew from /proc/self/exe or from a file descriptor. */
 const HELPER_ANEW = /^(exe|\d+)$/
 const MAX_LOOKED_AT = 64
+const MEET_AGAIN: Micros = 5_000_000
 /** Processes and containers that a node can have at once, with room to spare; beyond that the oldest are forgotten. */
 const MAX_KNOWN = 65_536
 const MAX_CONTAINERS = 8192
@@ -196,8 +198,11 @@ export class Processes {
     return gone
   }
 
-  /** The container process and those below it, parents first; how many there were beyond what is looked at. */
-  look(container: ContainerEntry): { readonly processes: ProcessView[]; readonly more: number } {
+  /**
+   * The container process and those below it, parents first; how many there were beyond what is looked at; and whether the kernel may
+   * have been taking them away meanwhile, as it does while the first process of a PID namespace ends.
+   */
+  look(container: ContainerEntry): Pick<LookFact, 'processes' | 'more' | 'partial'> {
     const { first } = container
     if (first === undefined) return { processes: [], more: 0 }
     const now = this.#mono()
@@ -212,7 +217,23 @@ export class Processes {
       processes.push(view)
       queue.push(...this.#proc.children(next))
     }
-    return { processes, more: queue.length }
+    return { processes, more: queue.length, ...(this.#isEnding(first.pid) ? { partial: true } : {}) }
+  }
+
+  /**
+   * Has the processes below be known before anybody sends them a signal: one that is killed may be gone when the trace is read. Of a
+   * container that this is asked for time and again, as its pod changes, not each time.
+   */
+  meet(container: ContainerEntry): void {
+    const now = this.#mono()
+    if (container.ended || now - container.metAt < MEET_AGAIN) return
+    container.metAt = now
+    this.look(container)
+  }
+
+  /** No thread of it goes on. */
+  #isEnding(pid: number): boolean {
+    return this.#proc.threads(pid).every((thread) => this.#proc.stat(thread)?.exiting ?? true)
   }
 
   /** Its parent was told of its end. */
@@ -413,6 +434,7 @@ export class Processes {
       shim: below ? 0 : parent,
       pidNamespace: 'Unknown',
       ended: false,
+      metAt: Number.NEGATIVE_INFINITY,
     }
     if (this.#containers.size >= MAX_CONTAINERS) this.#dropOldest(this.#containers)
     this.#containers.set(container.id, container)

@@ -81,8 +81,9 @@ async function deaf(signal: string): Promise<Container> {
 }
 
 async function bpftrace(): Promise<{ readonly child: ChildProcess; readonly output: () => string }> {
-  // It looks for tracefs where most machines have it mounted; this one may not.
-  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$1"'
+  // It looks for tracefs where most machines have it mounted.
+  const script =
+    'if [ ! -e /sys/kernel/tracing/trace ]; then mount -t tracefs tracefs /sys/kernel/tracing; fi && exec bpftrace -e "$1"'
   const child = spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', BPF_PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let output = ''

@@ -82,7 +82,7 @@ it('comes back as it was written, and is found by dryRun', async () => {
   expect(found.trim()).toBe(`podcleanup.${group}/whole`)
 })
 
-describe('is refused, with what to write', () => {
+describe.concurrent('is refused, with what to write', () => {
   it.each<[string, object, string]>([
     ['without a selector', { keep: { total: 1 } }, 'spec.selector: Required value'],
     ['without anything to keep', { selector: {} }, 'write keep, olderThan or both'],

@@ -81,7 +81,7 @@ describe('the manifests of the cleanup', () => {
   })
 })
 
-describe('the controller', () => {
+describe.concurrent('the controller', () => {
   it.each(RIGHTS)('without deploy/cleanup may not %s', async (what) => expect(await may(without, what)).toBe(false))
 
   it.each(RIGHTS)('with it may %s in every namespace', async (what) => {

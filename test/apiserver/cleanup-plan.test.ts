@@ -30,8 +30,33 @@ function gracewatch(...args: string[]): Promise<Result> {
 }
 
 const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
-const patchStatus = (kind: string, name: string, status: object) =>
-  bed.kubectl('patch', kind, name, '-n', bed.namespace, '--subresource=status', '--type=merge', '-p', JSON.stringify({ status }))
+const PATHS: Readonly<Record<string, string>> = {
+  ServiceAccount: '/api/v1/namespaces/NS/serviceaccounts/default',
+  ConfigMap: '/api/v1/namespaces/NS/configmaps',
+  Pod: '/api/v1/namespaces/NS/pods',
+  Job: '/apis/batch/v1/namespaces/NS/jobs',
+  ReplicaSet: '/apis/apps/v1/namespaces/NS/replicasets',
+  PodCleanup: '/apis/gracewatch.dev/v1alpha1/namespaces/NS/podcleanups',
+}
+const pathOf = (kind: string) => PATHS[kind]?.replace('NS', bed.namespace) ?? kind
+
+async function create(object: {
+  apiVersion: string
+  kind: string
+  metadata: object
+  spec?: object
+}): Promise<{ metadata: { uid: string } }> {
+  const answer = await bed.http.request({ method: 'POST', path: pathOf(object.kind), body: object })
+  return answer.json()
+}
+
+const patchStatus = (kind: 'Pod' | 'Job', name: string, status: object) =>
+  bed.http.request({
+    method: 'PATCH',
+    path: `${pathOf(kind)}/${name}/status`,
+    contentType: 'application/merge-patch+json',
+    body: { status },
+  })
 
 interface Owner {
   apiVersion: string
@@ -42,9 +67,8 @@ interface Owner {
 
 async function created(object: { apiVersion: string; kind: string; metadata: { name: string }; spec?: object }): Promise<Owner> {
   const { apiVersion, kind, metadata } = object
-  await bed.create({ ...object, metadata: { ...metadata, namespace: bed.namespace } })
-  const uid = await bed.kubectl('get', kind, metadata.name, '-n', bed.namespace, '-o', 'jsonpath={.metadata.uid}')
-  return { apiVersion, kind, name: metadata.name, uid: uid.trim() }
+  const { uid } = (await create(object)).metadata
+  return { apiVersion, kind, name: metadata.name, uid }
 }
 
 interface PodOptions {
@@ -57,12 +81,11 @@ interface PodOptions {
 
 /** No pod is older than this test, so that is as long ago as one can have ended: minAge is 0s in its rules. */
 async function finished(name: string, { owner, ended, reason, metadata = {} }: PodOptions): Promise<void> {
-  await bed.create({
+  await create({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name,
-      namespace: bed.namespace,
       ...(owner === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
       ...metadata,
     },
@@ -71,17 +94,17 @@ async function finished(name: string, { owner, ended, reason, metadata = {} }: P
   })
   const terminated = { exitCode: 1, reason: 'Error', startedAt: ago(ended), finishedAt: ago(ended) }
   const status = { name: 'app', image: 'app', imageID: '', ready: false, restartCount: 0, state: { terminated } }
-  await patchStatus('pod', name, {
+  await patchStatus('Pod', name, {
     phase: 'Failed',
     ...(reason === undefined ? { containerStatuses: [status] } : { reason, startTime: ago(ended) }),
   })
 }
 
 const rule = (name: string, spec: object) =>
-  bed.create({
+  create({
     apiVersion: 'gracewatch.dev/v1alpha1',
     kind: 'PodCleanup',
-    metadata: { name, namespace: bed.namespace },
+    metadata: { name },
     spec: { selector: {}, ...spec },
   })
 
@@ -90,6 +113,8 @@ const PODS = ['kept', 'evicted', 'web-1', 'web-2', 'web-3', 'held', 'done', 'run
 beforeAll(async () => {
   broughtCrd = (await bed.cluster.tryKubectl(['get', 'crd', CRD])).code !== 0
   if (broughtCrd) await createCrd(bed, 'gracewatch.dev', undefined, 'podcleanups')
+  const account = { method: 'GET', path: pathOf('ServiceAccount') } as const
+  await eventually(() => bed.http.request(account).catch(() => undefined), 20_000, 'the default account')
   // An owner that no controller looks after, so that nobody takes its pods away; the garbage collector wants it to be there.
   const web = await created({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'web' } })
   const jobSpec = {
@@ -99,7 +124,7 @@ beforeAll(async () => {
   const done = await created({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'done' }, spec: jobSpec })
   const running = await created({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'running' }, spec: jobSpec })
   const condition = (type: string) => ({ type, status: 'True', lastProbeTime: ago(0), lastTransitionTime: ago(0) })
-  await patchStatus('job', 'done', {
+  await patchStatus('Job', 'done', {
     startTime: ago(9),
     completionTime: ago(1),
     conditions: [condition('SuccessCriteriaMet'), condition('Complete')],
@@ -151,6 +176,13 @@ describe('cleanup plan', () => {
     expect(stdout).toMatch(/^10 finished pods: 0 would be deleted \(0 with a record first\), 10 would stay\.$/m)
   })
 
+  it('shows what a threshold would do: nothing to pods of the last minute', async () => {
+    const result = await planned('--per-namespace=0', '--bare-pods', '--finished-job-pods')
+    expect(deleted(result)).toEqual([])
+    expect(result.rules).toMatchObject([{ name: 'threshold', candidates: 10, toDelete: 0 }])
+    expect(result.rules[0]?.kept).toContainEqual(expect.objectContaining({ reason: 'TooYoung', count: 6 }))
+  })
+
   it('deletes what is past what a PodCleanup keeps, the evicted first, and tells why the others stay', async () => {
     await rule('nightly', { keep: { total: 7 }, minAge: '0s' })
     const result = await planned()
@@ -186,7 +218,7 @@ describe('cleanup plan', () => {
 
   it('asks every PodCleanup that selects a pod; one on dry run only tells', async () => {
     await rule('all-but-evicted', { keep: { total: 0 }, minAge: '0s', finishedJobPods: true, barePods: true, dryRun: true })
-    await rule('evidence', { keep: { total: 9 }, reasons: ['Evicted'] })
+    await rule('evidence', { keep: { total: 9 }, reasons: ['Evicted'], minAge: '1h' })
     const result = await planned()
     expect(deleted(result)).toEqual(['web-1', 'web-2'])
     expect(result.pods.filter(({ dryRun }) => dryRun)).toHaveLength(10)
@@ -194,13 +226,6 @@ describe('cleanup plan', () => {
     expect(counts('nightly')).toMatchObject({ candidates: 10, toDelete: 2 })
     expect(counts('evidence')?.kept).toMatchObject([{ reason: 'TooYoung', count: 1 }])
     await bed.kubectl('delete', 'podcleanup', '--all', '-n', bed.namespace)
-  })
-
-  it('shows what a threshold would do: nothing to pods of the last minute', async () => {
-    const result = await planned('--per-namespace=0', '--bare-pods', '--finished-job-pods')
-    expect(deleted(result)).toEqual([])
-    expect(result.rules).toMatchObject([{ name: 'threshold', candidates: 10, toDelete: 0 }])
-    expect(result.rules[0]?.kept).toContainEqual(expect.objectContaining({ reason: 'TooYoung', count: 6 }))
   })
 
   it('has changed nothing', async () => {
@@ -213,10 +238,10 @@ describe('cleanup plan', () => {
     const top = await created(app)
     for (const name of ['app-1', 'app-2']) {
       const labels = { rs: name, counted: 'yes' }
-      await bed.create({
+      await create({
         apiVersion: 'apps/v1',
         kind: 'ReplicaSet',
-        metadata: { name, namespace: bed.namespace, ownerReferences: [{ ...top, controller: true }] },
+        metadata: { name, ownerReferences: [{ ...top, controller: true }] },
         spec: {
           replicas: 1,
           selector: { matchLabels: labels },
@@ -225,7 +250,7 @@ describe('cleanup plan', () => {
       })
       const pods = ['get', 'pods', '-n', bed.namespace, '-l', `rs=${name}`, '-o', 'jsonpath={.items[*].metadata.name}']
       const pod = await eventually(async () => (await bed.kubectl(...pods)).trim() || undefined, 30_000, `a pod of ${name}`)
-      await patchStatus('pod', pod, { phase: 'Failed', reason: 'Evicted', startTime: ago(0) })
+      await patchStatus('Pod', pod, { phase: 'Failed', reason: 'Evicted', startTime: ago(0) })
     }
     await rule('one-each', { selector: { matchLabels: { counted: 'yes' } }, keep: { perOwner: 1 }, minAge: '0s' })
     const { rules } = await planned()
@@ -233,7 +258,7 @@ describe('cleanup plan', () => {
     expect(rules).toMatchObject([{ candidates: 2, toDelete: 1, kept }])
   })
 
-  it.each([
+  it.concurrent.each([
     [['cleanup'], 'write gracewatch cleanup plan: it is all that there is'],
     [['cleanup', 'run'], 'write gracewatch cleanup plan: it is all that there is'],
     [['cleanup', 'plan', '--total=5'], '--total counts the pods of the whole cluster: add -A'],

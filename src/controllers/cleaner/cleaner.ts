@@ -175,7 +175,6 @@ export class Cleaner implements Controller, RecorderObserver {
   onLeading(leading: boolean): void {
     // Another leader has counted on meanwhile: what it wrote comes by the watch.
     this.#books.clear()
-    this.#held.clear()
     if (leading) this.#soon()
   }
 
@@ -185,7 +184,7 @@ export class Cleaner implements Controller, RecorderObserver {
     // Of status alone nothing depends.
     if (!gone && object.generation === previous?.generation && object.rule !== undefined) return
     this.#generation++
-    this.#held.clear()
+    this.#held.clear(object.namespace)
     this.#soon()
   }
 

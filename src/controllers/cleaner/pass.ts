@@ -10,11 +10,9 @@ import type { RecordKeeper } from './record-keeper.ts'
 
 /** A namespace whose records are refused, or whose pods cannot be deleted, is left alone in a pass after so many tries. */
 const MAX_REFUSED = 5
-/** What was refused is tried again after this: a quota is raised by a person. */
-const RETRY_MS = 60_000
-/** An API server that has just started forbids everything for a moment, until it has read its RBAC objects, and does not know of any CRD. */
+/** How long what was refused is left alone: at first this (an API server in its start refuses for a moment), then ever longer, up to a minute. */
 const FIRST_RETRY_MS = 5000
-const PASSING: readonly Refused['reason'][] = ['Forbidden', 'NotInstalled']
+const RETRY_MS = 60_000
 const MAX_HELD = 20_000
 
 export interface PassOptions {
@@ -53,49 +51,63 @@ export interface Acted {
 
 export const nothing = (): Acted => ({ deleted: [], overtaken: [], pending: [], refused: [], failed: [], failing: [] })
 
+type Place = Pick<FinishedPod, 'namespace' | 'uid'>
+const keyOf = ({ namespace, uid }: Place): string => `${namespace}/${uid}`
+
 /** What was refused a little while ago; outlives a pass. */
 export class Held {
-  /** Namespaces that take no record, and pods that cannot be deleted: why, and until when. */
-  readonly #namespaces = new Map<string, { readonly until: number; readonly refusal: Refused }>()
-  readonly #pods = new Map<string, { readonly until: number; readonly error: KubeError }>()
-  /** How often namespaces and pods have been refused what may pass by itself: the more often, the longer it is left alone. */
-  readonly #times = new Map<string, number>()
+  /** Records, by namespace that takes none, and by pod. */
+  readonly #records = new Holds<Refused>()
+  /** Pods that cannot be deleted. */
+  readonly #pods = new Holds<KubeError>()
 
-  refusalIn(namespace: string, now: number): Refused | undefined {
-    const held = this.#namespaces.get(namespace)
-    if (held !== undefined && held.until > now) return held.refusal
-    this.#namespaces.delete(namespace)
-    return undefined
+  refusalOf(pod: Place, now: number): Refused | undefined {
+    return this.#records.of(pod.namespace, now) ?? this.#records.of(keyOf(pod), now)
   }
 
-  refuse(namespace: string, refusal: Refused, now: number): void {
-    const ms = PASSING.includes(refusal.reason) ? this.#longer(namespace) : RETRY_MS
-    this.#namespaces.set(namespace, { until: now + ms, refusal })
+  refuse(pod: Place, refusal: Refused, now: number): void {
+    this.#records.put(keyOf(pod), refusal, now)
   }
 
-  errorOf(uid: string, now: number): KubeError | undefined {
-    const held = this.#pods.get(uid)
-    if (held !== undefined && held.until > now) return held.error
-    this.#pods.delete(uid)
-    return undefined
+  refuseAllIn(namespace: string, refusal: Refused, now: number): void {
+    this.#records.put(namespace, refusal, now)
   }
 
-  holdPod(uid: string, error: KubeError, now: number): void {
-    if (this.#pods.size >= MAX_HELD) this.#pods.clear()
-    this.#pods.set(uid, { until: now + this.#longer(uid), error })
+  errorOf(pod: Place, now: number): KubeError | undefined {
+    return this.#pods.of(keyOf(pod), now)
   }
 
-  #longer(whom: string): number {
-    const times = this.#times.get(whom) ?? 0
-    if (this.#times.size >= MAX_HELD) this.#times.clear()
-    this.#times.set(whom, times + 1)
-    return Math.min(RETRY_MS, FIRST_RETRY_MS * 2 ** times)
+  holdPod(pod: Place, error: KubeError, now: number): void {
+    this.#pods.put(keyOf(pod), error, now)
   }
 
-  clear(): void {
-    this.#namespaces.clear()
-    this.#pods.clear()
-    this.#times.clear()
+  /** Somebody has changed something there that may be what it was refused for. */
+  clear(namespace: string): void {
+    this.#records.clear(namespace)
+    this.#pods.clear(namespace)
+  }
+}
+
+/** The more often in a row, the longer. */
+class Holds<T> {
+  readonly #holds = new Map<string, { readonly why: T; readonly until: number; readonly times: number }>()
+
+  of(key: string, now: number): T | undefined {
+    const hold = this.#holds.get(key)
+    return hold !== undefined && hold.until > now ? hold.why : undefined
+  }
+
+  put(key: string, why: T, now: number): void {
+    const before = this.#holds.get(key)
+    // What has gone well since then begins anew, and of several that were under way at once one counts.
+    const inARow = before !== undefined && now - before.until <= RETRY_MS
+    const times = inARow ? before.times + (before.until > now ? 0 : 1) : 0
+    if (before === undefined && this.#holds.size >= MAX_HELD) this.#holds.clear()
+    this.#holds.set(key, { why, times, until: now + Math.min(RETRY_MS, FIRST_RETRY_MS * 2 ** times) })
+  }
+
+  clear(namespace: string): void {
+    for (const key of this.#holds.keys()) if (key === namespace || key.startsWith(`${namespace}/`)) this.#holds.delete(key)
   }
 }
 
@@ -124,9 +136,9 @@ export async function act(
   // What is held is told of also by a pass that is cut off.
   const free = verdicts.filter((verdict) => {
     const { pod, rules } = verdict
-    const error = held.errorOf(pod.uid, options.now())
+    const error = held.errorOf(pod, options.now())
     const stays = verdict.record && verdict.onRecordFailure === 'Keep'
-    const refusal = stays && error === undefined ? held.refusalIn(pod.namespace, options.now()) : undefined
+    const refusal = stays && error === undefined ? held.refusalOf(pod, options.now()) : undefined
     if (error !== undefined) acted.failing.push({ pod, rules, error })
     if (refusal !== undefined) acted.refused.push({ verdict, refusal })
     return error === undefined && refusal === undefined
@@ -147,17 +159,20 @@ export async function act(
     }
     if (tired(pod.namespace)) return
     if (verdict.record) {
-      const known = held.refusalIn(pod.namespace, now)
+      const known = held.refusalOf(pod, now)
       const kept = known ?? (await options.keeper.keep(snapshot))
       if (kept === 'Pending') {
         acted.pending.push(verdict)
         return
       }
       if (kept !== 'Stands') {
-        if (known === undefined && kept.retry === 'Later' && tire(pod.namespace).get(pod.namespace) === MAX_REFUSED) {
-          // From here on the namespace is known to refuse them; that is no failure of its deletions.
-          tries.delete(pod.namespace)
-          held.refuse(pod.namespace, kept, now)
+        if (known === undefined) {
+          held.refuse(pod, kept, options.now())
+          if (kept.retry === 'Later' && tire(pod.namespace).get(pod.namespace) === MAX_REFUSED) {
+            // From here on the namespace is known to refuse them; that is no failure of its deletions.
+            tries.delete(pod.namespace)
+            held.refuseAllIn(pod.namespace, kept, options.now())
+          }
         }
         if (verdict.onRecordFailure === 'Keep') {
           acted.refused.push({ verdict, refusal: kept })
@@ -181,7 +196,7 @@ export async function act(
         if (!(error instanceof KubeError)) throw error
         if (error.code === 'Aborted' || error.retryable || error.code === 'Unauthorized') acted.cutBy ??= error
         else {
-          held.holdPod(verdict.pod.uid, error, options.now())
+          held.holdPod(verdict.pod, error, options.now())
           tire(verdict.pod.namespace)
         }
         if (error.code !== 'Aborted') acted.failed.push({ pod: verdict.pod, rules: verdict.rules, error })

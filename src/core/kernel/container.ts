@@ -211,7 +211,7 @@ const RECENT: Micros = 1_000_000
 
 /**
  * What was below when the signal came: what a look just before it showed, and what the first after it shows, but for what the shutdown
- * itself has started since. Without either, the last look before.
+ * itself has started since. Without either, the last look before; that counts as well where the one after came as the process was ending.
  */
 function lookAt(facts: Facts, stop: SignalFact): LookFact | undefined {
   const whole = facts.looks.filter((look) => viewOfFirst(look) !== undefined)
@@ -222,10 +222,10 @@ function lookAt(facts: Facts, stop: SignalFact): LookFact | undefined {
     ...found,
     processes: found.processes.filter(({ part, startedBefore }) => part === 'First' || startedBefore <= stop.mono),
   }
-  if (before === undefined || before.to <= stop.mono - RECENT) return after
+  if (before === undefined || (before.to <= stop.mono - RECENT && found.partial === undefined)) return after
   const known = new Set(before.processes.map(({ pid }) => pid))
   const processes = [...before.processes, ...after.processes.filter(({ pid }) => !known.has(pid))]
-  return { ...after, processes, more: Math.max(before.more, after.more) }
+  return { ...before, processes, more: Math.max(before.more, after.more) }
 }
 
 /** The stop signal, or SIGTERM, to processes below, by whomever. */
@@ -258,7 +258,11 @@ function passedOnOf(facts: Facts, stop: SignalFact, context: ContainerContext): 
   const unknown = (reason: string) => ({ result: 'Unknown', reason }) as const
   const look = lookAt(facts, stop)
   if (look === undefined) return unknown('the container process was gone before the processes below it could be looked at')
-  if (!look.processes.some(({ part }) => part === 'Below') && look.more === 0) return { result: 'NothingBelow' }
+  if (!look.processes.some(({ part }) => part === 'Below') && look.more === 0) {
+    return look.partial
+      ? unknown('the container process was ending as the processes below it were looked at')
+      : { result: 'NothingBelow' }
+  }
   if (stop.number !== SIGTERM) {
     return unknown(`below the container process SIGTERM is traced, ${signalName(stop.number)} is not`)
   }

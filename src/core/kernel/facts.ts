@@ -83,6 +83,8 @@ export interface LookFact {
   readonly processes: readonly ProcessView[]
   /** How many more there were than were looked at. */
   readonly more: number
+  /** The container process was ending by then, and some of those below it may have been gone already. */
+  readonly partial?: true
 }
 
 export type ContainerFact = SignalFact | ExitFact | OomFact | ExecFact | LookFact

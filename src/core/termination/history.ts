@@ -233,7 +233,10 @@ export function containerHistories(history: History): ContainerHistory[] {
     let lastStart = Number.NEGATIVE_INFINITY
     let crash: TerminatedState | undefined
     let seenBefore = history.deletion !== undefined
+    let over = false
     for (const fact of history.pods) {
+      // Later versions show the end as well.
+      over ||= history.terminal === fact
       const found = fact.pod.statuses.find((item) => item.name === spec.name)
       if (found === undefined) continue
       if (hasRun(found)) started = true
@@ -247,7 +250,7 @@ export function containerHistories(history: History): ContainerHistory[] {
         terminatedIn = fact
       }
       status = found
-      if (history.deletion === fact || (history.deletion === undefined && history.terminal !== fact)) {
+      if (history.deletion === fact || (history.deletion === undefined && !over)) {
         crash = found.terminated ?? found.lastTerminated
         endedBefore = found.terminated !== undefined
         waited = found.waiting !== undefined

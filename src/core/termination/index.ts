@@ -37,6 +37,11 @@ function hasEnded(history: History): boolean {
   return history.deletion !== undefined || history.terminal !== undefined || history.removal !== undefined
 }
 
+/** That somebody deletes a pod which has ended says nothing of how it ended: its record stays what it was. */
+function withoutDeletion({ removal, ...history }: History): History {
+  return { ...history, deletion: undefined, removal: removal === history.terminal ? removal : undefined }
+}
+
 /** A list shows a version that may be newer than the change in question, and what vanished was not seen to change at all. */
 function versionOf({ change, pod }: PodFact): { version?: string } {
   return change === 'Listed' || change === 'Vanished' ? {} : { version: pod.resourceVersion }
@@ -102,12 +107,12 @@ const took = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(
  *   cause Completed: whether it is recorded is the caller's setting
  */
 export function assemble(facts: readonly Fact[], now: Micros): PodTermination | undefined {
-  const history = gather(facts)
-  if (history === undefined || !hasEnded(history)) return undefined
-  const { last, deletion, removal, identity } = history
-  const ending = endedBeforeDeletion(history)
+  const gathered = gather(facts)
+  if (gathered === undefined || !hasEnded(gathered)) return undefined
+  const ending = endedBeforeDeletion(gathered)
   const ended = ending === 'Yes'
-  const asked = ended ? undefined : deletion
+  const history = ended ? withoutDeletion(gathered) : gathered
+  const { last, deletion: asked, removal, identity } = history
 
   const floor = asked === undefined ? undefined : deletionFloor(asked)
   const clocks = comparedByAgent(tightenNodeClock(history, Clocks.of(history.clocks), floor, asked?.arrivedAt), history.kernel)
@@ -128,9 +133,9 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const killing = events.firstKilling
   if (start !== undefined && killing !== undefined) start = beforeKilling(start, killing, clocks)
   // The cause decides which grace period was in force; only NodeLost needs the deadline, and does not change it.
-  const early = causeOf(ended ? { ...history, deletion: undefined } : history, undefined).type
+  const early = causeOf(history, undefined).type
   const stopped = early !== 'Completed'
-  const grace = graceRange(ended ? { ...history, deletion: undefined } : history, stopped, early, clocks)
+  const grace = graceRange(history, stopped, early, clocks)
   const graceKnown = asked === undefined || floor !== undefined
   const graceSeconds = (graceKnown ? asked?.pod.deletionGracePeriodSeconds : undefined) ?? last?.graceSeconds ?? 30
   const over = removal !== undefined || last === undefined || ended
@@ -262,7 +267,7 @@ export function assemble(facts: readonly Fact[], now: Micros): PodTermination | 
   const deadline = due === undefined ? startRecorder + graceSeconds * SECOND : onRecorder({ at: due, clock: 'APIServer' })
   const overdueAt = deadline + overdueSlack(sidecars)
   const late = asked !== undefined && (finishedAt ?? now) > overdueAt
-  const said = causeOf(ended ? { ...history, deletion: undefined } : history, deadline)
+  const said = causeOf(history, deadline)
   const cause = ending === 'Maybe' && said.type === 'Deleted' ? UNKNOWN_ORDER : said
 
   const graceUsedPercent = graceUsed(containers, graceSeconds)

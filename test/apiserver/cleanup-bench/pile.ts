@@ -34,6 +34,7 @@ export class Pile {
   readonly #node: string
   readonly #owners: ReadonlyMap<string, Owners>
   readonly label: string
+  #next = 0
 
   private constructor(http: KubeHttp, node: string, owners: ReadonlyMap<string, Owners>, label: string) {
     this.#http = http
@@ -63,6 +64,7 @@ export class Pile {
   async fill(count: number, what: What): Promise<Map<string, PilePod>> {
     const pods = new Map<string, PilePod>()
     let next = 0
+    this.#next = count
     const work = async () => {
       for (let index = next++; index < count; index = next++) {
         const pod = await this.#finished(index, what)
@@ -71,6 +73,13 @@ export class Pile {
     }
     await Promise.all(Array.from({ length: WORKERS }, work))
     return pods
+  }
+
+  /** One more that is nobody's and Succeeded, so that no other controller deletes it and no record is asked for. */
+  async add(): Promise<PilePod> {
+    do this.#next += 1
+    while (kindOf(this.#next) !== 'bare' || isProtected(this.#next))
+    return this.#finished(this.#next, 'Succeeded')
   }
 
   /** Removes all pods of the pile, and the records of its namespaces. */
@@ -122,12 +131,12 @@ export class Pile {
 
   async #finished(index: number, what: What): Promise<PilePod> {
     const namespace = this.namespaces[index % NAMESPACES] ?? ''
-    const inRound = Math.floor(index / NAMESPACES) % (ROUND / 2)
+    const inRound = inRoundOf(index)
     const failed = what === 'mixed' && Math.floor(index / ROUND) % 2 === 0
-    const isProtected = index % PROTECTED_EVERY < 1
+    const keeps = isProtected(index)
     const owners = this.#owners.get(namespace)
-    const kind = inRound < 5 ? 'set' : inRound < 8 ? 'finished' : 'bare'
-    const owner = isProtected && inRound % 2 === 0 ? owners?.running : kind === 'bare' ? undefined : owners?.[kind]
+    const kind = kindOf(index)
+    const owner = keeps && inRound % 2 === 0 ? owners?.running : kind === 'bare' ? undefined : owners?.[kind]
     const [label = '', value = ''] = this.label.split('=')
     const path = `/api/v1/namespaces/${namespace}/pods`
     const created = await this.#http.request({
@@ -139,7 +148,7 @@ export class Pile {
         metadata: {
           name: `${kind}-${String(index).padStart(5, '0')}`,
           labels: { app: kind, [label]: value },
-          ...(isProtected && owner !== owners?.running ? { annotations: { 'gracewatch.dev/keep': '' } } : {}),
+          ...(keeps && owner !== owners?.running ? { annotations: { 'gracewatch.dev/keep': '' } } : {}),
           ...(owner === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
         },
         spec: {
@@ -158,8 +167,17 @@ export class Pile {
       contentType: 'application/merge-patch+json',
       body: { status: evicted ? evictedStatus() : endedStatus(failed) },
     })
-    return { uid, namespace, phase: failed ? 'Failed' : 'Succeeded', protected: isProtected }
+    return { uid, namespace, phase: failed ? 'Failed' : 'Succeeded', protected: keeps }
   }
+}
+
+const inRoundOf = (index: number): number => Math.floor(index / NAMESPACES) % (ROUND / 2)
+const isProtected = (index: number): boolean => index % PROTECTED_EVERY < 1
+
+function kindOf(index: number): 'set' | 'finished' | 'bare' {
+  const inRound = inRoundOf(index)
+  if (inRound < 5) return 'set'
+  return inRound < 8 ? 'finished' : 'bare'
 }
 
 interface ListItem {

@@ -73,6 +73,7 @@ export class World {
   readonly stage: Stage
   readonly http: KubeHttp
   readonly #held: [plural: string, namespace: string, name: string][] = []
+  #passed = 0
 
   constructor(stage: Stage) {
     this.stage = stage
@@ -225,6 +226,19 @@ export class World {
       throw new Error(`${error.message}; there are ${there}, the PodCleanups say ${JSON.stringify(said)}`)
     })
     return { fewest, halfDeleted: halves.size }
+  }
+
+  /**
+   * Resolves when passes of the controller have been over that began after the call, in a namespace where all pods go: each goes by a later pass
+   * than the one before.
+   */
+  async passes(namespace: string): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      const name = `passed-${++this.#passed}`
+      await this.finished(namespace, name, { phase: 'Succeeded' })
+      const gone = async () => !(await this.names(namespace)).includes(name) || undefined
+      await eventually(gone, 30_000, `${name} gone`)
+    }
   }
 
   /** Creates an object of Kubernetes' own kinds. */

@@ -52,9 +52,11 @@ export const killers: readonly Scenario[] = [
         also: ({ pod, kernel }) => {
           const signals = kernel?.containers?.[0]?.signals?.filter(({ number }) => number === 9)
           if (kernel === undefined) return []
-          const [to, result] = pod.name === 'child' ? ['Below', 'Delivered'] : ['First', 'Ignored']
-          const found = signals?.some((signal) => signal.from === 'Container' && signal.to === to && signal.result === result)
-          return found ? [] : [`the SIGKILL of the container to ${to} (${result}) is not among the signals`]
+          // The child is gone a millisecond after its signal: nobody can tell any more what it was where the agent had not met it before.
+          const [to, result] = pod.name === 'child' ? [['Below', 'Unknown'], 'Delivered'] : [['First'], 'Ignored']
+          const found = signals?.some((one) => one.from === 'Container' && to.includes(one.to) && one.result === result)
+          const had = JSON.stringify(signals)
+          return found ? [] : [`the SIGKILL of the container to ${to.join(' or ')} (${result}) is not among the signals: ${had}`]
         },
       },
     ],

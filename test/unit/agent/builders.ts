@@ -73,6 +73,8 @@ export const look = (ms: number, processes: readonly ProcessView[], more = 0): C
   processes,
   more,
 })
+/** Made while the container process was ending. */
+export const partial = (fact: ContainerFact): ContainerFact => (fact.type === 'Look' ? { ...fact, partial: true } : fact)
 
 export const evidence = (facts: readonly ContainerFact[], more: Partial<ContainerEvidence> = {}): ContainerEvidence => ({
   containerId: 'c'.repeat(64),

@@ -1,4 +1,4 @@
-/** Who sent a signal, where the sender is gone: lines of the trace as a kernel writes them, and a /proc of files. */
+/** Who sent a signal, where the sender is gone, and what was below: lines of the trace as a kernel writes them, and a /proc of files. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,9 @@ import { SIGCHLD, SIGKILL } from '../../../src/core/kernel/signals.ts'
 const PID_MAX = 32_768
 const ID = 'a'.repeat(64)
 const POD = '11111111-2222-3333-4444-555555555555'
-const [SHIM, APP, RUNC] = [100, 200, 300]
+const [SHIM, APP, CHILD, RUNC] = [100, 200, 201, 300]
+const CGROUP = `/kubepods/pod${POD}/${ID}`
+const EXITING = 4
 const SHIM_NAME = 'containerd-shim'
 
 let root: string
@@ -21,14 +23,14 @@ let mono: number
 let collector: Collector
 let processes: Processes
 
-function put(pid: number, comm: string, parent: number, cgroup: string, nsPids: string) {
+function put(pid: number, comm: string, parent: number, cgroup: string, nsPids: string, flags = 0) {
   const folder = join(root, String(pid))
   mkdirSync(join(folder, 'task', String(pid)), { recursive: true })
   const masks = ['SigCgt', 'SigIgn', 'SigBlk'].map((name) => `${name}:\t0000000000000000`).join('\n')
   const status = `Name:\t${comm}\nState:\tS (sleeping)\nTgid:\t${pid}\nPPid:\t${parent}\nNSpid:\t${nsPids}\n${masks}\n`
   writeFileSync(join(folder, 'cgroup'), `0::${cgroup}\n`)
   writeFileSync(join(folder, 'status'), status)
-  writeFileSync(join(folder, 'stat'), `${pid} (${comm}) S ${parent}${' 0'.repeat(17)} ${pid} 0\n`)
+  writeFileSync(join(folder, 'stat'), `${pid} (${comm}) S ${parent}${' 0'.repeat(4)} ${flags}${' 0'.repeat(12)} ${pid} 0\n`)
   writeFileSync(join(folder, 'comm'), `${comm}\n`)
   writeFileSync(join(folder, 'cmdline'), '')
   writeFileSync(join(folder, 'task', String(pid), 'children'), '')
@@ -65,7 +67,7 @@ beforeEach(async () => {
   started(1000)
   put(1, 'init', 0, '/', '1')
   put(SHIM, SHIM_NAME, 1, '/system.slice/containerd.service', String(SHIM))
-  put(APP, 'sleep', SHIM, `/kubepods/pod${POD}/${ID}`, `${APP}\t1`)
+  put(APP, 'sleep', SHIM, CGROUP, `${APP}\t1`)
   writeFileSync(join(root, `${SHIM}/task/${SHIM}/children`), `${APP} `)
   mono = 1_000_000
   const proc = new Procfs(root)
@@ -104,4 +106,54 @@ test('a program of the container, which is a child of the shim as well', () => {
   const exec = { ...kill(2_000_000), sender: { pid: RUNC, comm: 'sh' } } as TraceLine // a signal with another sender
   take(exec, parentTold(2_001_100, 'sh'))
   expect(senders()).toEqual(['Container'])
+})
+
+/** A child of the container process, which kills it. */
+const below = () => {
+  put(CHILD, 'sleep', APP, CGROUP, `${CHILD}\t2`)
+  writeFileSync(join(root, `${APP}/task/${APP}/children`), `${CHILD} `)
+}
+const killBelow = (at: number) =>
+  ({ ...kill(at), sender: { pid: APP, comm: 'sh' }, target: { pid: CHILD, comm: 'sleep' } }) as TraceLine // with others
+const entry = () => processes.container(ID) as ContainerEntry // scanned in beforeEach
+const facts = () => collector.evidence(entry()).facts
+
+test.each([
+  [true, 'Below'],
+  // By what it says of itself it may as well be an exec.
+  [false, 'Unknown'],
+])('a child that is gone when its SIGKILL is read is known where it was met before: %s', (met, part) => {
+  below()
+  if (met) processes.meet(entry())
+  rmSync(join(root, String(CHILD)), { recursive: true })
+  take(killBelow(2_000_000))
+  expect(facts()).toMatchObject([
+    { type: 'Signal', target: { pid: CHILD, part }, sender: { origin: 'Container', part: 'First' } },
+  ])
+})
+
+test('processes are not met again at each change of their pod', () => {
+  const again = () => {
+    processes.meet(entry())
+    return processes.known(CHILD) !== undefined
+  }
+  expect(again()).toBe(false)
+  below()
+  mono += 1_000_000
+  expect(again()).toBe(false)
+  mono += 5_000_000
+  expect(again()).toBe(true)
+})
+
+test.each([
+  [0, [APP, CHILD], undefined],
+  [EXITING, [APP, CHILD], true],
+])('a look says whether the container process was ending by its end (flags %i)', (flags, pids, partial) => {
+  below()
+  put(APP, 'sh', SHIM, CGROUP, `${APP}\t1`, flags)
+  writeFileSync(join(root, `${APP}/task/${APP}/children`), `${CHILD} `)
+  collector.look(entry())
+  const [look] = facts()
+  expect(look).toMatchObject({ type: 'Look', processes: pids.map((pid) => ({ pid })) })
+  expect(look?.type === 'Look' ? look.partial : 'no look').toBe(partial)
 })

@@ -15,6 +15,7 @@ import {
   ignores,
   look,
   NOTHING,
+  partial,
   RUNC,
   signal,
   summary,
@@ -146,6 +147,25 @@ describe('passing on', () => {
       'what is below was started by the shutdown itself',
       [signal(50, 15), look(51, [first(), child(101, 'sleep', 60)])],
       'NothingBelow',
+      undefined,
+    ],
+    ['nothing was found below while it ended', [signal(5, 15), partial(look(6, [first()])), exit(7)], 'Unknown', /was ending/],
+    [
+      'nothing older than the signal was found below while it ended',
+      [signal(50, 15), partial(look(51, [first(), child(101, 'sleep', 60)])), exit(70)],
+      'Unknown',
+      /was ending/,
+    ],
+    [
+      'nothing was below before, nor while it ended',
+      [look(1, [first()]), signal(5000, 15), partial(look(5001, [first()])), exit(5002)],
+      'NothingBelow',
+      undefined,
+    ],
+    [
+      'something was below before, and nothing was found while it ended',
+      [look(1, [first(), child(101)]), signal(5000, 15), partial(look(5001, [first()])), exit(5002)],
+      'NotPassedOn',
       undefined,
     ],
     ['it was gone before it was looked at', [signal(5, 15), exit(6)], 'Unknown', /gone before/],
@@ -340,6 +360,7 @@ describe('a record', () => {
       to: from + 50,
       processes: [first(signals), child(101), ...(more ? [child(102)] : [])],
       more: more ? 1 : 0,
+      ...(more ? { partial: true as const } : {}),
     })),
   )
 

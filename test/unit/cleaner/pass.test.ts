@@ -102,18 +102,60 @@ describe('a pass', () => {
     expect(calls.filter((call) => call.startsWith('DELETE'))).toEqual(['DELETE raced'])
   })
 
-  it('keeps what has no record, asks a namespace that refuses no more than five times, and again after a minute', async () => {
+  it('keeps what has no record, and asks a namespace that refuses no more than five times, then after longer and longer', async () => {
     refusal = QUOTA
     const verdicts = Array.from({ length: 20 }, (_, index) => verdict('full', `p${index}`))
     const acted = await run([...verdicts, verdict('full', 'goes', { onRecordFailure: 'Delete' })])
     expect(acted.refused).toHaveLength(20)
     expect(records).toHaveLength(5)
     expect(names(acted.deleted)).toEqual(['goes'])
+    for (const wait of [5000, 10_000, 20_000, 40_000, 60_000]) {
+      records = []
+      now += wait - 1
+      expect((await run(verdicts)).refused).toHaveLength(20)
+      expect(records).toEqual([])
+      now += 1
+      expect((await run(verdicts)).refused).toHaveLength(20)
+      expect(records).toHaveLength(5)
+    }
     refusal = undefined
-    now += 30_000
-    expect((await run(verdicts)).refused).toHaveLength(20)
-    now += 31_000
+    now += 60_000
     expect((await run(verdicts)).deleted).toHaveLength(20)
+  })
+
+  it('asks for a record that is refused after longer and longer, also where it is the only one of its namespace', async () => {
+    refusal = QUOTA
+    const one = [verdict('full', 'one'), verdict('other', 'one')]
+    for (const wait of [0, 5000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      records = []
+      now += Math.max(0, wait - 1)
+      if (wait > 0) expect((await run(one)).refused).toHaveLength(2)
+      expect(records).toEqual([])
+      now += 1
+      expect((await run(one)).refused).toHaveLength(2)
+      expect(records).toHaveLength(2)
+    }
+    // Nothing has been refused for a while.
+    now += 121_000
+    for (const wait of [0, 5000]) {
+      records = []
+      now += wait
+      await run(one)
+      expect(records).toHaveLength(2)
+    }
+  })
+
+  it('asks anew at once where a PodCleanup of the namespace has changed, and leaves other namespaces alone', async () => {
+    refusal = QUOTA
+    const verdicts = ['a', 'b', 'ab'].flatMap((namespace) =>
+      ['1', '2', '3', '4', '5', '6'].map((name) => verdict(namespace, `${namespace}${name}`)),
+    )
+    await run(verdicts)
+    expect(records).toHaveLength(15)
+    held.clear('a')
+    records = []
+    expect((await run(verdicts)).refused).toHaveLength(18)
+    expect(records).toEqual(['a1', 'a2', 'a3', 'a4', 'a5'])
   })
 
   it('ends where the API server asks for a pause, or is away', async () => {

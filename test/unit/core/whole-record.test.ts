@@ -1,7 +1,7 @@
 /** The head of a record, its states on the way, and what is said of an object that does not go. */
 import { describe, expect, test } from 'vitest'
 import { MAX_TIMELINE } from '../../../src/api/pod-termination.ts'
-import { aPod, type PodOptions, secondsOf } from '../builders.ts'
+import { aPod, type PodOptions, type PodStory, secondsOf } from '../builders.ts'
 import { endOf, findingOf, holds, markOf, typesOf } from './reading.ts'
 
 const stopping = (options: PodOptions = {}) =>
@@ -13,6 +13,36 @@ const stopping = (options: PodOptions = {}) =>
     .deleted({ at: 0 })
     .acknowledged({ at: 0.1 })
     .killing('app', { at: 0.1 })
+
+describe('a record of a pod that ended without a delete', () => {
+  const evicted = ({ finalizers = [] }: PodOptions = {}) =>
+    aPod({ grace: 15, finalizers })
+      .compared('APIServer')
+      .compared('Node')
+      .running()
+      .seen()
+      .exited('app', { at: 3.5, code: 143 })
+      .phase('Failed', 'Evicted', 'The node was low on resource: memory.')
+      .reported({ at: 3.7 })
+  const failed = () =>
+    aPod({ restartPolicy: 'Never' }).running().seen().exited('app', { at: 3.5, code: 1 }).reported({ at: 3.7, phase: 'Failed' })
+
+  test.each<[string, () => PodStory, (pod: PodStory) => unknown]>([
+    ['is written to', evicted, (pod) => pod.reported({ at: 5 })],
+    ['loses its finalizer', () => evicted({ finalizers: ['example.com/held'] }), (pod) => pod.released({ at: 5 })],
+    ['is deleted, by a cleanup for one', evicted, (pod) => pod.removed({ at: 5 })],
+    ['is deleted with a grace period', evicted, (pod) => pod.deleted({ at: 5 }).acknowledged({ at: 5.1 }).removed({ at: 5.2 })],
+    ['goes while nobody watches', evicted, (pod) => pod.vanished({ at: 9, since: 4 })],
+    ['is deleted after it failed', failed, (pod) => pod.removed({ at: 5 })],
+    ['goes while nobody watches, after it failed', failed, (pod) => pod.vanished({ at: 9, since: 4 })],
+  ])('stays what it is when the pod %s', (_, make, happens) => {
+    const pod = make()
+    const before = pod.record()
+    expect(before.state).toBe('Complete')
+    happens(pod)
+    expect(pod.record()).toEqual(before)
+  })
+})
 
 describe('the head of a record', () => {
   const graceful = () =>
