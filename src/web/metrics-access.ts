@@ -11,8 +11,11 @@ import type { Log } from '../kube/log.ts'
 export type Access = 'Allowed' | 'Unauthorized' | 'Forbidden' | 'Unavailable'
 
 export interface MetricsAccess {
-  /** @param authorization the header as it came */
-  check(authorization: string | undefined, path: string): Promise<Access>
+  /**
+   * @param authorization the header as it came
+   * @param client the address that it came from
+   */
+  check(authorization: string | undefined, path: string, client: string): Promise<Access>
 }
 
 export interface TokenAccessOptions {
@@ -33,6 +36,8 @@ const MAX_KEPT = 256
  */
 const MAX_ASKING = 8
 const MAX_A_SECOND = 20
+/** Of one address: a flood of one pod leaves room for a reader that is new, or whose token is. */
+const MAX_A_SECOND_OF_ONE = 5
 const SECOND_MS = 1000
 const MAX_TOKEN = 32_768
 
@@ -60,7 +65,7 @@ export class TokenAccess implements MetricsAccess {
   readonly #refused = new Map<string, Refused>()
   readonly #asking = new Map<string, Promise<Access>>()
   /** When the second began in which so many have been asked about. */
-  #second = { from: Number.NEGATIVE_INFINITY, count: 0 }
+  #second = { from: Number.NEGATIVE_INFINITY, count: 0, clients: new Map<string, number>() }
   #told: string | undefined
 
   constructor(options: TokenAccessOptions) {
@@ -68,7 +73,7 @@ export class TokenAccess implements MetricsAccess {
     this.#now = options.now ?? (() => performance.now())
   }
 
-  async check(authorization: string | undefined, path: string): Promise<Access> {
+  async check(authorization: string | undefined, path: string, client: string): Promise<Access> {
     const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
     if (token === undefined || token.length > MAX_TOKEN) return 'Unauthorized'
     const key = createHash('sha256').update(`${path} ${token}`).digest('base64')
@@ -79,7 +84,7 @@ export class TokenAccess implements MetricsAccess {
     this.#refused.delete(key)
     let asking = this.#asking.get(key)
     if (asking === undefined) {
-      if (allowedUntil === undefined && (this.#asking.size >= MAX_ASKING || !this.#mayAsk())) return 'Unavailable'
+      if (allowedUntil === undefined && (this.#asking.size >= MAX_ASKING || !this.#mayAsk(client))) return 'Unavailable'
       asking = this.#ask(token, path).finally(() => this.#asking.delete(key))
       this.#asking.set(key, asking)
     }
@@ -88,10 +93,15 @@ export class TokenAccess implements MetricsAccess {
     return access
   }
 
-  #mayAsk(): boolean {
+  #mayAsk(client: string): boolean {
     const now = this.#now()
-    if (now - this.#second.from >= SECOND_MS) this.#second = { from: now, count: 0 }
-    return ++this.#second.count <= MAX_A_SECOND
+    if (now - this.#second.from >= SECOND_MS) this.#second = { from: now, count: 0, clients: new Map() }
+    const { clients, count } = this.#second
+    const own = clients.get(client) ?? 0
+    if (count >= MAX_A_SECOND || own >= MAX_A_SECOND_OF_ONE) return false
+    this.#second.count++
+    clients.set(client, own + 1)
+    return true
   }
 
   #keep(key: string, access: Access): void {

@@ -122,7 +122,7 @@ async function answer(
 ): Promise<void> {
   if (request.url?.split('?')[0] !== PATH) return plain(response, 404, `not found: there is ${PATH}\n`)
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 405, 'only GET and HEAD\n')
-  const allowed = (await access?.check(request.headers.authorization, PATH)) ?? 'Allowed'
+  const allowed = (await access?.check(request.headers.authorization, PATH, request.socket.remoteAddress ?? '')) ?? 'Allowed'
   if (allowed !== 'Allowed') {
     if (allowed === 'Unauthorized') response.setHeader('www-authenticate', 'Bearer')
     return plain(response, ...STATUS[allowed])

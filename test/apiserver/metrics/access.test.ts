@@ -119,8 +119,8 @@ describe('the metrics port', () => {
     const access = new TokenAccess({ http: stranger, log })
     const authorization = `Bearer ${await token('prometheus')}`
     warned.length = 0
-    expect(await access.check(authorization, '/metrics')).toBe('Unavailable')
-    expect(await access.check(authorization, '/metrics')).toBe('Unavailable')
+    expect(await access.check(authorization, '/metrics', '10.244.0.7')).toBe('Unavailable')
+    expect(await access.check(authorization, '/metrics', '10.244.0.7')).toBe('Unavailable')
     expect(warned).toHaveLength(1)
     expect(JSON.stringify(warned)).toContain('system:auth-delegator')
     await stranger.close()
@@ -130,12 +130,12 @@ describe('the metrics port', () => {
     let now = 0
     const access = new TokenAccess({ http, log, now: () => now })
     const authorization = `Bearer ${await token('prometheus')}`
-    expect(await access.check(authorization, '/metrics')).toBe('Allowed')
+    expect(await access.check(authorization, '/metrics', '10.244.0.7')).toBe('Allowed')
     await bed.kubectl('delete', 'clusterrolebinding', `${prefix}prometheus`)
-    expect(await access.check(authorization, '/metrics')).toBe('Allowed')
+    expect(await access.check(authorization, '/metrics', '10.244.0.7')).toBe('Allowed')
     const aMinuteLater = () => {
       now += 60_000
-      return access.check(authorization, '/metrics')
+      return access.check(authorization, '/metrics', '10.244.0.7')
     }
     // The authorizer of the API server takes a moment to see the deletion.
     await expect.poll(aMinuteLater, { timeout: 30_000 }).toBe('Forbidden')

@@ -1,6 +1,7 @@
 /** What the controller's process tells of its readiness gates. */
 import { beforeAll, expect, it } from 'vitest'
-import { ANNOTATION, useGates, type World } from '../gates/world.ts'
+import { ANNOTATION, TYPE, useGates, type World } from '../gates/world.ts'
+import { eventually } from '../waiting.ts'
 import { MetricsPort } from './scrape.ts'
 
 const host = useGates('metrics-gates')
@@ -39,4 +40,60 @@ it('a gate tells how many pods it holds and for how long, and how long it had he
   expect(await port.value('gracewatch_queue_depth', { queue: 'gate_pods' })).toBeDefined()
   await world.deleteGate(namespace, 'lb')
   await expect.poll(async () => (await port.scrape()).get('gracewatch_gate_pods')?.samples, { timeout: 30_000 }).toEqual([])
+})
+
+it('a gate whose conditions are refused holds its pods as well, and tells so', async () => {
+  const namespace = await world.stage.namespace('refused')
+  const { http } = world
+  const admission = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic'
+  await world.pod(namespace, 'web-1')
+  await http.request({
+    method: 'POST',
+    path: `${admission}ies`,
+    body: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: namespace },
+      spec: {
+        matchConstraints: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['pods/status'] }],
+        },
+        validations: [{ expression: `!object.status.conditions.exists(condition, condition.type == '${TYPE}')` }],
+      },
+    },
+  })
+  await http.request({
+    method: 'POST',
+    path: `${admission}ybindings`,
+    body: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: namespace },
+      spec: { policyName: namespace, validationActions: ['Deny'] },
+    },
+  })
+  try {
+    // A policy takes a moment to have effect; what it lets through until then is not what is asked about.
+    const refused = () =>
+      world.kubeletSays(namespace, 'web-1', [{ type: TYPE, status: 'Unknown' }], { message: String(performance.now()) }).then(
+        () => undefined,
+        (error: Error) => error,
+      )
+    await eventually(refused, 30_000, 'the policy refuses the condition')
+    await world.pod(namespace, 'web-2')
+    const began = performance.now()
+    await world.kubeletSays(namespace, 'web-2', [
+      { type: 'ContainersReady', status: 'True', lastTransitionTime: new Date().toISOString() },
+    ])
+    await world.gate(namespace, 'lb')
+    const held = () => port.value('gracewatch_gate_longest_hold_seconds', { namespace, gate: 'lb' })
+    await expect.poll(held, { timeout: 30_000 }).toBeGreaterThan(2)
+    // The time is in whole seconds, rounded down, and the API server's clock is known to a part of one.
+    expect(await held()).toBeLessThan((performance.now() - began) / 1000 + 2)
+    expect(await port.value('gracewatch_gate_condition_writes_total', { reason: 'Refused' })).toBeGreaterThan(0)
+    expect(await world.condition(namespace, 'web-2')).toBeUndefined()
+  } finally {
+    for (const kind of ['ybindings', 'ies']) await http.request({ method: 'DELETE', path: `${admission}${kind}/${namespace}` })
+  }
 })

@@ -44,7 +44,10 @@ beforeEach(() => {
   access = new TokenAccess({ http: http as KubeHttp, log, now: () => now }) // nothing else is called
 })
 
-const check = (authorization: string | undefined, path = '/metrics') => access.check(authorization, path)
+/** Each from an address of its own, where none is given. */
+let clients = 0
+const check = (authorization: string | undefined, path = '/metrics', client = `10.0.0.${++clients}`) =>
+  access.check(authorization, path, client)
 const pathsAsked = () => asked.map(({ path }) => path.split('/').at(-1))
 
 describe('a token', () => {
@@ -134,6 +137,14 @@ describe('a flood of made-up tokens', () => {
     expect(await check('Bearer good')).toBe('Unavailable')
     now = 1000
     expect(await check('Bearer good')).toBe('Allowed')
+  })
+
+  it('of one address is a quarter of these, and shuts nobody out who is new', async () => {
+    for (let index = 0; index < 1000; index++) await check(`Bearer made-up-${index}`, '/metrics', '10.244.0.9')
+    expect(asked).toHaveLength(5)
+    expect(await check('Bearer good', '/metrics', '10.244.0.10')).toBe('Allowed')
+    now = 1000
+    expect(await check('Bearer made-up-7', '/metrics', '10.244.0.9')).toBe('Unauthorized')
   })
 
   it('does not shut out who is known already', async () => {

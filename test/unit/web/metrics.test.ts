@@ -203,8 +203,8 @@ describe('the metrics port', () => {
     await ask('/metrics', { headers: { authorization: 'Bearer x' } })
     await ask()
     expect(check.mock.calls).toEqual([
-      ['Bearer x', '/metrics'],
-      [undefined, '/metrics'],
+      ['Bearer x', '/metrics', '127.0.0.1'],
+      [undefined, '/metrics', '127.0.0.1'],
     ])
   })
 
