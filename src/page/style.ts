@@ -27,7 +27,7 @@ p { margin: 6px 0; max-width: 90ch; overflow-wrap: anywhere; }
 .problem { border-left: 4px solid var(--gw-warning); padding-left: 12px; }
 form { display: flex; flex-wrap: wrap; gap: 10px 14px; align-items: end; margin: 16px 0; }
 label { display: grid; gap: 2px; font-size: 13px; color: var(--gw-quiet); }
-input, select, button { font: inherit; color: var(--gw-ink); background: var(--gw-paper); border: 1px solid var(--gw-quiet); border-radius: 4px; padding: 4px 8px; max-width: 100%; }
+input, select, button { font: inherit; color: var(--gw-ink); background: var(--gw-paper); border: 1px solid var(--gw-quiet); border-radius: 4px; padding: 4px 8px; max-width: 100%; height: 30px; box-sizing: border-box; }
 button { cursor: pointer; font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }

@@ -65,7 +65,8 @@ export function drawWorkload(name: string, points: readonly Point[], timeZone?: 
     ...steps.map((percent) => text(LEFT - 8, y(percent) + 4, `${percent} %`, percent === 100 ? 'warning end' : 'quiet end')),
     some ? text(LEFT - 8, unknownY + 4, 'unknown', 'quiet end') : undefined,
     text(LEFT, HEIGHT - 6, moment(from), 'quiet'),
-    shown.length > 1 ? text(WIDTH - RIGHT, HEIGHT - 6, moment(shown.at(-1)?.at ?? from), 'quiet end') : undefined,
+    // What the axis ends with, which is a minute after the first where the last is sooner.
+    shown.length > 1 ? text(WIDTH - RIGHT, HEIGHT - 6, moment(to), 'quiet end') : undefined,
     ...shown.map((point) =>
       dot(point, moment(point.at), x(point.at), point.usedPercent === undefined ? unknownY : y(point.usedPercent)),
     ),

@@ -79,7 +79,7 @@ async function demo(args: Exclude<DemoArguments, { mode: 'help' }>): Promise<num
 
 function summary(screen: Screen, results: readonly Result[]): number {
   const wrong = results.filter(({ right }) => !right)
-  screen.print('', ...results.map(({ title, right }) => screen.check({ ok: right, words: title })), '')
+  screen.print('', ...results.flatMap(({ title, right }) => screen.check({ ok: right, words: title })), '')
   screen.print(
     wrong.length === 0
       ? `All ${results.length} verdicts are what they have to be.`

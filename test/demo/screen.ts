@@ -1,9 +1,13 @@
 import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { draw } from '../../src/render/draw.ts'
+import { displayWidth, wrap } from '../../src/render/text.ts'
 import type { Check } from './verdicts.ts'
 
 const WIDEST = 100
 const NARROWEST = 60
+const RULE = '──'
+/** Below the words of a check. */
+const INDENT = ' '.repeat(9)
 
 /** Where results go: standard output, drawn as wide as it is, up to 100 columns. */
 export class Screen {
@@ -29,21 +33,27 @@ export class Screen {
 
   /** A record under its title, with what was checked on it. */
   result(title: string, record: PodTermination, checks: readonly Check[], file: string): void {
-    const rule = '─'.repeat(Math.max(3, this.width - title.length - 4))
+    const titles = wrap(title, this.width - RULE.length - 1)
+    const room = this.width - RULE.length - displayWidth(titles.at(-1) ?? '') - 2
     const lines = draw(record, { width: this.width, colour: this.#colour })
     this.print(
       '',
-      `── ${this.strong(title)} ${rule}`,
+      ...titles.map((line, i) => {
+        const begin = `${i === 0 ? RULE : ' '.repeat(RULE.length)} ${this.strong(line)}`
+        return i === titles.length - 1 && room > 0 ? `${begin} ${'─'.repeat(room)}` : begin
+      }),
       '',
       ...lines,
       '',
-      ...checks.map((check) => this.check(check)),
-      `         ${file}`,
+      ...checks.flatMap((check) => this.check(check)),
+      `${INDENT}${file}`,
     )
   }
 
-  check({ ok, words }: Check): string {
-    return ok ? `  ${this.#paint('ok', 32)}     ${words}` : `  ${this.#paint('WRONG', 31)}  ${words}`
+  check({ ok, words }: Check): string[] {
+    const [first = '', ...more] = wrap(words, this.width - INDENT.length)
+    const begin = ok ? `  ${this.#paint('ok', 32)}     ` : `  ${this.#paint('WRONG', 31)}  `
+    return [`${begin}${first}`, ...more.map((line) => `${INDENT}${line}`)]
   }
 
   strong(text: string): string {

@@ -1,11 +1,16 @@
+import { WriteStream } from 'node:tty'
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { displayWidth } from '../../../src/render/text.ts'
 import type { Progress } from '../../cluster/progress.ts'
+import { EXPERIMENTS } from '../../demo/experiments.ts'
 import { AGENT_MANIFESTS, limitedTo, readManifests } from '../../demo/manifests.ts'
 import { pause, until } from '../../demo/objects.ts'
 import { trafficWords } from '../../demo/rolling-update.ts'
 import { doingWords } from '../../demo/run.ts'
-import { hasColour } from '../../demo/screen.ts'
+import { hasColour, Screen } from '../../demo/screen.ts'
 import { Undo } from '../../demo/undo.ts'
+import { forcedKill } from '../render/records.ts'
 
 describe('the status line', () => {
   it('groups the experiments by what they do', () => {
@@ -27,6 +32,31 @@ describe('the sentence about the traffic', () => {
     expect(trafficWords({ requests: 9, failed: 3, errors: { ECONNREFUSED: 2, 'status 503': 1 } })).toBe(
       '3 of 9 requests failed during the rolling update: 2 × ECONNREFUSED, 1 × status 503.',
     )
+  })
+})
+
+describe('the screen', () => {
+  /** A terminal that nobody looks at. */
+  function terminal(columns: number) {
+    let text = ''
+    const stream: WriteStream = Object.assign(Object.create(WriteStream.prototype) as WriteStream, { isTTY: true, columns }) // has no descriptor
+    stream.write = (chunk: unknown) => {
+      text += String(chunk)
+      return true
+    }
+    return { stream, lines: () => stripVTControlCharacters(text.replaceAll('\r', '')).split('\n') }
+  }
+
+  it.each([60, 80, 100, 140])('of %i columns holds titles, drawings and checks', (columns) => {
+    const out = terminal(columns)
+    const screen = new Screen(out.stream, out.stream, {})
+    const checks = EXPERIMENTS.flatMap(({ check }) => check(forcedKill(), true))
+    for (const { number, title, name } of EXPERIMENTS)
+      screen.result(`${number}  ${title}`, forcedKill(), checks, `out/demo/${name}.yaml`)
+    for (const { title } of EXPERIMENTS) screen.print(...screen.check({ ok: true, words: title }))
+    for (const line of out.lines()) expect(displayWidth(line), line).toBeLessThanOrEqual(Math.min(columns, 100))
+    const text = out.lines().join(' ').replaceAll(/ +/g, ' ')
+    for (const { title } of EXPERIMENTS) expect(text).toContain(title)
   })
 })
 

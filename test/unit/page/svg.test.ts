@@ -4,6 +4,7 @@ import { assemble } from '../../../src/core/termination/index.ts'
 import { SECOND } from '../../../src/core/time.ts'
 import { drawSvg } from '../../../src/render/svg.ts'
 import { PALETTES, SVG_STYLE } from '../../../src/render/svg-style.ts'
+import { drawWorkload } from '../../../src/render/svg-workload.ts'
 import { timelineOf } from '../../../src/render/timeline.ts'
 import { CLOCKS, factsByLine } from '../../replay/facts.ts'
 import { readFixtures } from '../../replay/fixture.ts'
@@ -166,6 +167,32 @@ it('takes markup in any field for text', () => {
       expect(textOf(parseMarkup(svg))).toContain(MARKUP.slice(0, 12))
     }
   }
+})
+
+describe('a workload over time', () => {
+  const START = Date.parse('2026-11-24T21:30:00Z') * 1000
+  const drawn = (...seconds: number[]) => {
+    const points = seconds.map((after, i) => ({
+      ...{ at: START + after * SECOND, usedPercent: 50, outcome: 'Graceful', name: `web-${i}`, href: `/${i}` },
+    }))
+    const svg = parseMarkup(drawWorkload('web', points))
+    const dots = byClass(svg, 'touch').map(({ attributes }) => Number(attributes.get('cx')))
+    const ends = byName(svg, 'text')
+      .map(textOf)
+      .filter((words) => words.endsWith('UTC'))
+    return { dots, ends }
+  }
+
+  it('has dots where the axis says that they are', () => {
+    const { dots, ends } = drawn(0, 300, 600)
+    const [first = 0, middle = 0, last = 0] = dots
+    expect(middle - first).toBeCloseTo(last - middle)
+    expect(ends).toEqual(['2026-11-24 21:30:00 UTC', '2026-11-24 21:40:00 UTC'])
+    // Of pods that end together the axis is a minute long, and says so.
+    const together = drawn(0, 2)
+    expect(together.ends).toEqual(['2026-11-24 21:30:00 UTC', '2026-11-24 21:31:00 UTC'])
+    expect((together.dots[1] ?? 0) - (together.dots[0] ?? 0)).toBeCloseTo((last - first) / 30)
+  })
 })
 
 describe('colours', () => {
