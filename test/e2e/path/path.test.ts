@@ -112,6 +112,21 @@ describe.skipIf(EXTERNAL)("the README's path", () => {
   )
 
   it(
+    'can be asked how it is, as docs/troubleshooting.md says',
+    async () => {
+      await expect.poll(() => prometheus?.query('gracewatch_leader == 1'), { timeout: MINUTES }).toHaveLength(1)
+      const page = await Guide.open(bed, 'docs/troubleshooting.md')
+      const [script = ''] = page.scripts('controller')
+      const pod = (await kubectl('get', 'pods', '-n', SYSTEM, '-o', 'jsonpath={.items[0].metadata.name}')).trim()
+      const said = await page.script(stage, script.replace('POD', pod))
+      expect(said).toContain('"msg":"became leader"')
+      expect(said).toMatch(/^\[\+\] cache pods ok$/m)
+      expect(said).toMatch(/^\[\+\] lease ok$/m)
+    },
+    MINUTES,
+  )
+
+  it(
     'kills a pod by force, and kubectl gracewatch shows how it ended',
     async () => {
       const [, kill, show] = steps()
