@@ -39,7 +39,16 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      { test: { name: 'command', chaiConfig, expect: expectSoon, include: ['test/command/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'command',
+          chaiConfig,
+          expect: expectSoon,
+          globalSetup: ['test/command/programs.ts'],
+          include: ['test/command/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'page',

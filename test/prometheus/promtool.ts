@@ -1,9 +1,10 @@
 /** Programs of the Prometheus project, built from their Go modules once a machine. Of service discoveries, which are most of it, there is only that of Kubernetes. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { workFolder } from '../cluster/image-tar.ts'
 
 const PROMETHEUS = '0.316.0'
 /** Those after it are no Go module to install: their page has to be built first. */
@@ -17,16 +18,23 @@ const FOLDER = join(homedir(), '.cache', 'gracewatch', 'prometheus', PROMETHEUS)
 const TAGS = 'remove_all_sd,enable_kubernetes_sd'
 const BUILD_MS = 900_000
 
-/** Path of a program; builds it where it is not there, which takes some minutes. */
+export const PROGRAMS = Object.keys(PACKAGES) as (keyof typeof PACKAGES)[] // its own keys
+
+/** Path of a program; builds it where it is not there, which takes some minutes. It appears whole or not at all. */
 export async function prometheusBinary(name: keyof typeof PACKAGES): Promise<string> {
   const path = join(FOLDER, name)
   if (existsSync(path)) return path
-  mkdirSync(FOLDER, { recursive: true })
-  await promisify(execFile)('go', ['install', '-tags', TAGS, PACKAGES[name]], {
-    env: { ...process.env, GOBIN: FOLDER },
-    timeout: BUILD_MS,
-    maxBuffer: 64 * 1024 * 1024,
-  })
+  const folder = workFolder(FOLDER)
+  try {
+    await promisify(execFile)('go', ['install', '-tags', TAGS, PACKAGES[name]], {
+      env: { ...process.env, GOBIN: folder },
+      timeout: BUILD_MS,
+      maxBuffer: 64 * 1024 * 1024,
+    })
+    renameSync(join(folder, name), path)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
   return path
 }
 
