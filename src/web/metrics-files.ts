@@ -31,19 +31,31 @@ export async function certificateOfFiles(files: CertificateFiles, log: Log, look
     throw new Error(`--metrics-tls-cert-file and --metrics-tls-key-file: ${messageOf(error)}`, { cause: error })
   })
   let timer: NodeJS.Timeout | undefined
-  let told: string | undefined
+  let looking = false
+  let [found, told]: [string | undefined, string | undefined] = [undefined, undefined]
   const look = async (onChange: (pair: KeyPair) => void) => {
+    // Two at a time would read over each other, and each tell what the other had told.
+    if (looking) return
+    looking = true
     try {
       const pair = await read(files)
-      told = undefined
+      found = told = undefined
       if (pair.cert === current.cert && pair.key === current.key) return
       current = pair
       log.info({ file: files.cert }, 'the certificate of the metrics port has changed')
       onChange(pair)
     } catch (error) {
       const message = messageOf(error)
-      if (message !== told) log.warn({ error: message }, 'certificate of the metrics port cannot be read, the one before stays')
-      told = message
+      // What the next look finds otherwise was files that were being written, of which there is nothing to do for anyone.
+      if (message !== found)
+        log.debug({ error: message }, 'certificate of the metrics port cannot be used now, the next look will tell')
+      else if (message !== told) {
+        told = message
+        log.warn({ error: message }, 'certificate of the metrics port cannot be used, the one before stays')
+      }
+      found = message
+    } finally {
+      looking = false
     }
   }
   return {
@@ -60,6 +72,9 @@ export async function certificateOfFiles(files: CertificateFiles, log: Log, look
 /** Both files of one renewal: a certificate with the key of another is refused here. */
 async function read(files: CertificateFiles): Promise<KeyPair> {
   const [cert, key] = await Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')])
+  // As a file is at the beginning of its writing. TLS would take it for none, and do without.
+  const empty = cert.trim() === '' ? files.cert : key.trim() === '' ? files.key : undefined
+  if (empty !== undefined) throw new Error(`${empty} is empty`)
   try {
     createSecureContext({ cert, key })
   } catch (error) {
