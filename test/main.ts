@@ -1,6 +1,6 @@
 /**
  * `npm test [-- SUITE…]`: runs the suites one after the other and ends with a line of its own, counted from the runner's reports.
- * The suites and what they need: unit, long, replay (nothing but Node) · command (and Go, for helm) · page (Linux, root: it installs Chromium) · agent (Linux, root) · cluster, apiserver, e2e (both; see README).
+ * What each of them needs is in the README, under Development.
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -9,8 +9,9 @@ const expectSoon = { poll: { timeout: 8_000 } }
 
 /**
  * One project a suite, so that `npm test` can run and count them one after the other.
- * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as processes, `gracewatch` and helm. page: the page in Chromium. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API server.
- * e2e: a real node.
+ * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as
+ * processes, `gracewatch` and helm. page: the page in Chromium. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API
+ * server. e2e: a real node.
  */
 export default defineConfig({
   test: {
@@ -47,6 +48,8 @@ export default defineConfig({
           globalSetup: ['test/command/programs.ts'],
           include: ['test/command/**/*.test.ts'],
           testTimeout: 20_000,
+          // Some start Prometheus and Alertmanager.
+          hookTimeout: 120_000,
         },
       },
       {

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { nothing } from '../../src/controllers/cleaner/pass.ts'
 import type { Plan } from '../../src/core/cleanup/types.ts'
@@ -16,14 +16,13 @@ import { CleanupMetrics } from '../../src/metrics/cleanup.ts'
 import { GateMetrics } from '../../src/metrics/gates.ts'
 import { MetricRegistry } from '../../src/metrics/registry.ts'
 import { TerminationMetrics } from '../../src/metrics/terminations.ts'
-import { prometheusBinary, testRules } from '../prometheus/promtool.ts'
+import { testRules } from '../prometheus/promtool.ts'
 import { aGate, at, NOW } from '../unit/core/gates/builders.ts'
 import { parseExposition } from '../unit/metrics/exposition.ts'
 
 const RULES = resolve(import.meta.dirname, '../../deploy/alerts/rules.yaml')
 const EVERY_S = 30
 const folder = mkdtempSync(join(tmpdir(), 'gracewatch-alerts-brief-'))
-beforeAll(() => prometheusBinary('promtool'), 900_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const pod: PodSnapshot = decodePod({

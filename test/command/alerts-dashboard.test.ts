@@ -16,7 +16,6 @@ import {
 import { type Labels, MetricRegistry } from '../../src/metrics/registry.ts'
 import { type Exposition, type MetricsServer, startMetricsServer } from '../../src/web/metrics.ts'
 import { ownCertificate } from '../../src/web/metrics-certificate.ts'
-import { prometheusBinary } from '../prometheus/promtool.ts'
 import { Prometheus } from '../prometheus/server.ts'
 import { agentMetrics } from '../unit/metrics/agent.ts'
 
@@ -62,7 +61,6 @@ const serve = async (exposition: Exposition): Promise<string> => {
 }
 
 beforeAll(async () => {
-  await prometheusBinary('prometheus')
   const definitions = new Map([...entriesOf('Leader'), ...entriesOf('Replica')])
   counting = setInterval(() => {
     seen++
@@ -84,7 +82,7 @@ beforeAll(async () => {
       },
     ],
   })
-}, 900_000)
+})
 afterAll(async () => {
   clearInterval(counting)
   await prometheus?.stop()

@@ -14,7 +14,6 @@ import { TerminationMetrics } from '../../src/metrics/terminations.ts'
 import { type MetricsServer, startMetricsServer } from '../../src/web/metrics.ts'
 import { ownCertificate } from '../../src/web/metrics-certificate.ts'
 import { Alerting, quickRules } from '../prometheus/alerting.ts'
-import { prometheusBinary } from '../prometheus/promtool.ts'
 import { Prometheus } from '../prometheus/server.ts'
 import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
 
@@ -35,7 +34,6 @@ const ended = (workload: string, outcome: 'ForcedKill' | 'Graceful'): PodTermina
 })
 
 beforeAll(async () => {
-  for (const name of ['prometheus', 'alertmanager'] as const) await prometheusBinary(name)
   registry.set('gracewatch_leader', {}, 1)
   server = await startMetricsServer({
     address: { host: '127.0.0.1', port: 0 },
@@ -59,7 +57,7 @@ beforeAll(async () => {
       },
     ],
   })
-}, 1_800_000)
+})
 afterAll(async () => {
   await prometheus?.stop()
   await alerting?.stop()

@@ -3,13 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments, stringify } from 'yaml'
 import { type Rule, type RuleFile, ruleFile } from '../../src/alerts/files.ts'
 import { ROWS } from '../../src/dashboard/panels.ts'
-import { helmBinary } from '../chart/helm.ts'
 import { template } from '../chart/manifests.ts'
-import { checkRules, prometheusBinary, testRules } from '../prometheus/promtool.ts'
+import { checkRules, testRules } from '../prometheus/promtool.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const RULES = join(ROOT, 'deploy/alerts/rules.yaml')
@@ -20,10 +19,6 @@ const write = (name: string, content: object): string => {
   return path
 }
 
-beforeAll(async () => {
-  await prometheusBinary('promtool')
-  await helmBinary('4')
-}, 900_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 interface Firing {

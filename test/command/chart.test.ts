@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseAgentConfig } from '../../src/agent/config.ts'
 import { AGENT_SETTINGS } from '../../src/agent/settings.ts'
@@ -11,7 +11,7 @@ import { parseConfig } from '../../src/config.ts'
 import { SETTINGS } from '../../src/settings.ts'
 import { envName, type Setting, type Table } from '../../src/settings-table.ts'
 import { parseUninstallConfig } from '../../src/uninstall/settings.ts'
-import { CHART, HELM_MAJORS, type HelmMajor, helm, helmBinary } from '../chart/helm.ts'
+import { CHART, HELM_MAJORS, type HelmMajor, helm } from '../chart/helm.ts'
 import { AS_MANIFESTS, HELM_LABELS, NAMESPACE, staleManifests, template } from '../chart/manifests.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -217,10 +217,6 @@ const ALL_OBJECTS = [
   'ConfigMap gracewatch-dashboard',
   ...AGENT_MONITOR,
 ]
-
-beforeAll(async () => {
-  for (const major of HELM_MAJORS) await helmBinary(major)
-}, 900_000)
 
 describe.each(HELM_MAJORS)('helm %s', (major) => {
   it('finds nothing to say against the chart, with nothing and with everything switched on', async () => {
@@ -691,12 +687,12 @@ describe('settings', () => {
   }
   const flagged = (table: Table): [string, Setting][] => Object.entries(table)
 
-  it.each<[string, string, Table, readonly string[], (env: Record<string, string>) => Readonly<Record<string, unknown>>]>([
-    [DEPLOYMENT, '', SETTINGS, OWN, (env) => understood(parseConfig([], env, () => undefined))],
-    [DAEMON_SET, '', AGENT_SETTINGS, AGENT_OWN, (env) => understood(parseAgentConfig([], env))],
+  it.each<[string, Table, readonly string[], (env: Record<string, string>) => Readonly<Record<string, unknown>>]>([
+    [DEPLOYMENT, SETTINGS, OWN, (env) => understood(parseConfig([], env, () => undefined))],
+    [DAEMON_SET, AGENT_SETTINGS, AGENT_OWN, (env) => understood(parseAgentConfig([], env))],
   ])(
-    'of the %s%s are given by values, every one of the table, and are what the program understands',
-    async (name, _, table, own, read) => {
+    'of the %s are given by values, every one of the table, and are what the program understands',
+    async (name, table, own, read) => {
       const env = given(podOf(await render([], '4', values), name).containers[0])
       const config = read({ ...env, KUBERNETES_SERVICE_HOST: '10.96.0.1' })
       const open = flagged(table).filter(([, { flag }]) => !own.includes(flag) && !flag.startsWith('page-'))

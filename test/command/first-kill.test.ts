@@ -8,7 +8,6 @@ import { MetricRegistry } from '../../src/metrics/registry.ts'
 import { TerminationMetrics } from '../../src/metrics/terminations.ts'
 import { type MetricsServer, startMetricsServer } from '../../src/web/metrics.ts'
 import { ownCertificate } from '../../src/web/metrics-certificate.ts'
-import { prometheusBinary } from '../prometheus/promtool.ts'
 import { Prometheus } from '../prometheus/server.ts'
 import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
 
@@ -35,7 +34,6 @@ const kills = (workload: string) =>
   `sum by (namespace, workload) (increase(gracewatch_pod_terminations_total{outcome="ForcedKill", workload="${workload}"}[2m]))`
 
 beforeAll(async () => {
-  await prometheusBinary('prometheus')
   server = await startMetricsServer({
     address: { host: '127.0.0.1', port: 0 },
     certificate: ownCertificate(['localhost']),
@@ -54,7 +52,7 @@ beforeAll(async () => {
       },
     ],
   })
-}, 900_000)
+})
 afterAll(async () => {
   await prometheus?.stop()
   await server?.close()

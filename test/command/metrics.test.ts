@@ -2,21 +2,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { assemble } from '../../src/core/termination/index.ts'
 import { SECOND } from '../../src/core/time.ts'
 import { MetricRegistry } from '../../src/metrics/registry.ts'
 import { TerminationMetrics } from '../../src/metrics/terminations.ts'
-import { checkConfig, checkMetrics, prometheusBinary } from '../prometheus/promtool.ts'
+import { checkConfig, checkMetrics } from '../prometheus/promtool.ts'
 import { CLOCKS, factsByLine } from '../replay/facts.ts'
 import { readFixtures } from '../replay/fixture.ts'
 import { agentMetrics } from '../unit/metrics/agent.ts'
 import { NOTHING_WATCHED } from '../unit/metrics/nothing-watched.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-
-// Built where it is not there.
-beforeAll(() => prometheusBinary('promtool'), 900_000)
 
 it('promtool has nothing to say against the metrics of the controller', async () => {
   const registry = new MetricRegistry({ sources: ['Leader', 'Replica'], parts: new Set(['gates', 'cleanup']) })

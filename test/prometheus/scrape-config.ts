@@ -4,7 +4,10 @@ import { parse } from 'yaml'
 
 const PAGE = resolve(import.meta.dirname, '../../docs/metrics.md')
 
-/** The job of docs/metrics.md for a Prometheus outside of the cluster, which has neither a service account's token nor a way to find pods by itself. */
+/**
+ * The job of docs/metrics.md for a Prometheus outside of the cluster, which has neither a service account's token nor a way to find pods by
+ * itself.
+ */
 export function scrapeConfig(kubeconfig: string, token: string): object {
   const [, block = ''] = /```yaml\n(scrape_configs:[^`]*)```/.exec(readFileSync(PAGE, 'utf8')) ?? []
   const [job] = parse(block).scrape_configs

@@ -150,14 +150,14 @@ export function cpuSeconds(pid: number): number {
   return used.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9
 }
 
-/** Resident memory, in MB of a million bytes. */
-/** The memory that the DaemonSet asks for. */
+/** The memory that the DaemonSet asks for, in MB of a million bytes. */
 export function requestedMegabytes(): number {
   const [, mebibytes] = /requests:\n.*\n\s+memory: (\d+)Mi/.exec(readFileSync(MANIFEST, 'utf8')) ?? []
   if (mebibytes === undefined) throw new Error(`${MANIFEST} asks for no memory in Mi`)
   return (Number(mebibytes) * 1024 * 1024) / 1_000_000
 }
 
+/** Resident memory, in MB of a million bytes. */
 export function residentMegabytes(pid: number): number {
   const kilobytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
   return (kilobytes * 1024) / 1_000_000

@@ -152,7 +152,7 @@ afterAll(async () => {
 }, 5 * MINUTES)
 
 describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
-  const first = parseAllDocuments(readFileSync(fixture('first-records.yaml'), 'utf8')).map((document) => document.toJS() as Raw)
+  const first = parseAllDocuments(readFileSync(fixture('first-records.yaml'), 'utf8')).map((document): Raw => document.toJS())
 
   it(
     'takes over the CRDs and the records that are there from before, where it is told to',

@@ -22,7 +22,7 @@ function unescaped(text: string): string {
 
 /** The one element that `markup` is. Throws where it is not well formed. */
 export function parseMarkup(markup: string): Node {
-  const root = { name: '', attributes: new Map<string, string>(), children: [] as (Node | string)[] }
+  const root: Node & { readonly children: (Node | string)[] } = { name: '', attributes: new Map<string, string>(), children: [] }
   const open: (typeof root)[] = [root]
   let rest = markup.replace(/^<!doctype html>/i, '')
   while (rest !== '') {

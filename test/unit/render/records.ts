@@ -56,7 +56,7 @@ export function aRecord(parts: Partial<PodTermination> = {}): PodTermination {
   }
 }
 
-/** The picture of the design: a hook of 20 s and a grace period of 15 s, measured by the agent. */
+/** A hook of 20 s and a grace period of 15 s, measured by the agent. */
 export function forcedKill(): PodTermination {
   const app: ContainerEnd = {
     name: 'app',

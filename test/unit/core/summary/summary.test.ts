@@ -84,7 +84,7 @@ describe('what one termination needed', () => {
   })
 
   it('is not made of times on two clocks', () => {
-    // The hook by its Event on the node's clock, the exit measured on the node's as well; the record of design has both.
+    // The hook by its Event on the node's clock, the exit measured on the node's as well.
     expect(needOf(forcedKill())).toBeDefined()
     const { timeline = [], ...rest } = forcedKill()
     const mixed = timeline.map((entry) => (entry.mark === 'ContainerExited' ? { ...entry, clock: 'Recorder' as const } : entry))
