@@ -305,7 +305,7 @@ export const SETTINGS = {
     flag: 'metrics-workloads',
     value: 'COUNT',
     fallback: '500',
-    help: 'Workloads that have series of their own, at most; those over it are counted together. Each has 21 series, some 60 more once pods of it have ended, and takes up to 40 KB of memory.',
+    help: 'Workloads that have series of their own, at most; those over it are counted together. Each has 21 series, some 60 more once pods of it have ended, and takes up to 50 KB of memory.',
     kind: integer(1, 20_000),
   }),
   pagePort: setting({

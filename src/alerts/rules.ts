@@ -126,7 +126,7 @@ const GATES: readonly Alert[] = [
     severity: 'warning',
     for: '1m',
     expr: `${maxBy([...WORKLOAD, 'gate'], lately(HELD))} > 0`,
-    summary: 'A rollout stands, for the pods that it replaces end badly.',
+    summary: 'A rollout is held, because the pods that it replaces end badly.',
     description:
       "The brake of PodReadinessGate {{ $labels.namespace }}/{{ $labels.gate }} has held the rollout of {{ $labels.workload_kind }} {{ $labels.workload }} for {{ $value | humanizeDuration }}. kubectl get prg {{ $labels.gate }} -n {{ $labels.namespace }} -o jsonpath='{.status.holds[*].message}'",
   },

@@ -110,7 +110,7 @@ function readme(note: string): string {
   return [
     '# The chart gracewatch',
     '',
-    `${note}`,
+    note,
     '',
     'Gracewatch tells how the pods of a cluster really end: the README of the project. Helm 4 or 3, Kubernetes 1.32 or later.',
     '',

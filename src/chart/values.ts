@@ -210,7 +210,7 @@ export const VALUES: Schema = section('', {
   networkPolicy: section('', {
     enabled: flag(
       false,
-      'NetworkPolicies for controller and agent: nothing comes in but probes and who reads the metrics, and nothing goes out but to the API server; with gates, to pods as well, but not to those that use the network of their node: probes of these fail.',
+      'NetworkPolicies for controller and agent: nothing comes in but probes and who reads the metrics, and nothing goes out but to the ports of the API server and of DNS; with gates, to pods as well, but not to those that use the network of their node: probes of these fail.',
     ),
     metricsFrom: list([], PEER, 'Who may reach the metrics, as peers of a NetworkPolicy; empty: everybody.'),
     apiServerPorts: list(

@@ -75,7 +75,7 @@ async function widest(http: KubeHttp, own: string, everywhere: boolean): Promise
 function portOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const port = Number(text)
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new UsageError(`--port ${text}: write a port from 1 to 65535`)
+  if (!/^[1-9]\d{0,4}$/.test(text) || port > 65_535) throw new UsageError(`--port ${text}: write a port from 1 to 65535`)
   return port
 }
 

@@ -8,6 +8,8 @@ export interface PodSelection {
   /** For the API server; absent: every pod of the namespace. */
   readonly labelSelector?: string
   readonly fieldSelector?: string
+  /** Where it is one pod: its name. */
+  readonly pod?: string
   /** For people, as "pods of Deployment web". */
   readonly words: string
 }
@@ -50,7 +52,7 @@ export async function selectPods(
   if (!/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/.test(name))
     throw new UsageError(`"${name}" cannot be the name of anything: write KIND/NAME`)
   const plain = kindWord.split('.')[0] ?? ''
-  if (PODS.includes(plain)) return { fieldSelector: `metadata.name=${name}`, words: `pod ${name}` }
+  if (PODS.includes(plain)) return { fieldSelector: `metadata.name=${name}`, pod: name, words: `pod ${name}` }
   const kind = KINDS.get(plain)
   if (kind === undefined) {
     const near = nearest(plain, [...KINDS.keys(), ...PODS])

@@ -30,7 +30,7 @@ const help: CommandHelp = {
     'Makes the records from the evidence that gracewatch trace --save has kept, as this version judges it, and draws them. Needs no cluster; ' +
     '- reads standard input. With such a file a wrong verdict can be reported: it holds names, times and states of pods, and neither ' +
     'arguments nor environment nor logs. FILE may also be the name of a real termination that comes with this program; without one, ' +
-    'those there are are named.',
+    'the names of these are listed.',
   examples: [
     ['gracewatch trace -n shop deploy/web --save web.jsonl', 'keeps the evidence'],
     ['gracewatch replay web.jsonl', ''],

@@ -34,7 +34,8 @@ const help: CommandHelp = {
     'P50, P95, P99  half, 95 % and 99 % of the pods needed no longer than this',
     'USED           the share of the grace period that this P95 is',
     'How sure       high: with 95 % confidence no more than 1 pod in 100 needs longer (from 299 on);',
-    '               medium: 1 in 20 (from 59 on); low: the numbers say less',
+    '               medium: 1 in 20 (from 59 on); low: the numbers say less. Of a longer preStop',
+    '               hook: how many needed it (high: half and 10 at least; medium: 3; low: fewer)',
   ],
   examples: [
     ['gracewatch summary -n shop', ''],

@@ -144,8 +144,7 @@ interface ToDelete {
   readonly graceSeconds: number | undefined
 }
 
-async function podToDelete({ http, namespace: where }: ClusterAccess, { fieldSelector }: PodSelection): Promise<ToDelete> {
-  const name = fieldSelector?.slice('metadata.name='.length)
+async function podToDelete({ http, namespace: where }: ClusterAccess, { pod: name }: PodSelection): Promise<ToDelete> {
   if (name === undefined) throw new UsageError('--delete ends one pod: write gracewatch trace --delete NAME')
   try {
     const response = await http.request({ method: 'GET', path: `/api/v1/namespaces/${where}/pods/${name}` })

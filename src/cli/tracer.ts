@@ -91,14 +91,14 @@ export class Tracer {
       stopping: () => this.#stopping.signal.aborted,
     })
     const within = `namespaces/${namespace}`
-    const { words: _, ...selectors } = selection
+    const { words: _words, pod: _pod, ...selectors } = selection
     const pods = `/api/v1/${within}/pods`
     try {
       await http.request({ method: 'GET', path: pods, query: { limit: 1, ...selectors } })
     } catch (error) {
       if (error instanceof KubeError && error.code === 'Forbidden')
         throw new CommandError(`${error.message}. Ask for the right to list and watch pods in namespace ${namespace}.`)
-      if (error instanceof KubeError && error.code === 'Invalid') throw new CommandError(`${error.message}`)
+      if (error instanceof KubeError && error.code === 'Invalid') throw new CommandError(error.message)
       throw error
     }
     const events = `/api/v1/${within}/events`

@@ -13,7 +13,7 @@ type Plain<T> = T extends string ? `${T}` : T extends object ? { readonly [K in 
 const DATASOURCE: DataSourceRef = { type: 'prometheus', uid: '$datasource' }
 const COLUMNS = 24
 const HEIGHT = 8
-/** What a person may tell apart without its colour too: the legends name it. */
+/** What can be told apart without its colour too: the legends name it. */
 const GOOD = 'green'
 const WARNING = 'orange'
 

@@ -78,7 +78,7 @@ const ENDS: Row = {
     },
     {
       title: 'By outcome',
-      help: 'How pods ended, the worst of its main containers each.',
+      help: "How pods ended, by the worst of each pod's main containers.",
       type: 'bars',
       unit: 'short',
       width: 8,
@@ -120,7 +120,7 @@ const GRACE: Row = {
   panels: [
     {
       title: 'Worst users of their grace period',
-      help: 'Share of the grace period that the slowest main container used, 95 % of pods used less. Over 100 % it was killed. What is over 125 % shows as that.',
+      help: 'Share of the grace period that the slowest main container used; 95 % of pods used less. Over 100 % it was killed. What is over 125 % shows as that.',
       type: 'ranking',
       unit: 'percentunit',
       width: 12,
@@ -276,7 +276,7 @@ const CLEANUP: Row = {
   panels: [
     {
       title: 'Deleted',
-      help: 'By why.',
+      help: 'By reason.',
       type: 'bars',
       unit: 'short',
       width: 6,
@@ -284,7 +284,7 @@ const CLEANUP: Row = {
     },
     {
       title: 'Kept',
-      help: 'What the last pass left alone, by why.',
+      help: 'What the last pass left alone, by reason.',
       type: 'timeseries',
       unit: 'short',
       width: 6,
@@ -340,7 +340,7 @@ const HEALTH: Row = {
     },
     {
       title: 'Requests to the API server',
-      help: 'That ended, by how.',
+      help: 'Those that ended, by verb and code.',
       type: 'timeseries',
       unit: 'reqps',
       width: 6,
@@ -367,7 +367,7 @@ const HEALTH: Row = {
     },
     {
       title: 'Silence of the watches',
-      help: 'Since when nothing has come; of a watch that is well, a minute at the most.',
+      help: 'For how long nothing has come; of a watch that is well, a minute at the most.',
       type: 'timeseries',
       unit: 's',
       width: 6,

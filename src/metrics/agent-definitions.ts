@@ -31,7 +31,7 @@ export const AGENT_DEFINITIONS = {
     type: 'Gauge',
     from: BOTH,
     labels: ['resource'],
-    help: 'Since when nothing has come by the watch; of a watch that is well, about a minute at the most.',
+    help: 'For how long nothing has come by the watch; of a watch that is well, about a minute at the most.',
   },
   gracewatch_watch_synced: {
     type: 'Gauge',
@@ -103,6 +103,13 @@ export const AGENT_DEFINITIONS = {
     help: 'Lines of the trace that could not be read.',
   },
 } as const satisfies Record<`gracewatch_${string}`, Definition>
+
+/** Beside those of the table, the agent has these by the names that every exporter has for them. */
+export const AGENT_PROCESS = {
+  process_cpu_seconds_total: ['counter', 'Total user and system CPU time spent in seconds.'],
+  process_resident_memory_bytes: ['gauge', 'Resident memory size in bytes.'],
+  process_start_time_seconds: ['gauge', 'Start time of the process since unix epoch in seconds.'],
+} as const
 
 /** What the API server may refuse a record for, each told from the start: the first refusal is to show as an increase. */
 export const NO_REFUSALS: Readonly<Record<RefusalReason, number>> = {

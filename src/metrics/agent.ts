@@ -5,7 +5,7 @@ import type { KubeHttp } from '../kube/http.ts'
 import type { ReflectorStats } from '../kube/reflector-types.ts'
 import { productVersion } from '../version.ts'
 import type { Exposition, Scrape } from '../web/metrics.ts'
-import { AGENT_DEFINITIONS, NO_REFUSALS } from './agent-definitions.ts'
+import { AGENT_DEFINITIONS, AGENT_PROCESS, NO_REFUSALS } from './agent-definitions.ts'
 
 /** What of the agent is needed here. */
 export interface AgentSource {
@@ -29,13 +29,6 @@ export interface AgentMetricsOptions {
 type Series = readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[]
 type Told = { readonly [K in keyof typeof AGENT_DEFINITIONS]: number | undefined | Series }
 
-/** Beside those of the table: the names that every exporter has for them. */
-const PROCESS = {
-  process_cpu_seconds_total: ['counter', 'Total user and system CPU time spent in seconds.'],
-  process_resident_memory_bytes: ['gauge', 'Resident memory size in bytes.'],
-  process_start_time_seconds: ['gauge', 'Start time of the process since unix epoch in seconds.'],
-} as const
-
 export class AgentMetrics implements Exposition {
   readonly contentType = 'text/plain; version=0.0.4; charset=utf-8'
   readonly #options: AgentMetricsOptions
@@ -55,6 +48,7 @@ export class AgentMetrics implements Exposition {
     const lines: string[] = []
     const told = this.#told()
     for (const name of Object.keys(AGENT_DEFINITIONS) as (keyof typeof AGENT_DEFINITIONS)[]) {
+      // its own keys
       const { type, help } = AGENT_DEFINITIONS[name]
       const value = told[name]
       lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type.toLowerCase()}`)
@@ -63,7 +57,7 @@ export class AgentMetrics implements Exposition {
     }
     const { user, system } = process.cpuUsage()
     const values = [(user + system) / 1e6, process.memoryUsage.rss(), performance.timeOrigin / 1000]
-    for (const [index, [name, [type, help]]] of Object.entries(PROCESS).entries())
+    for (const [index, [name, [type, help]]] of Object.entries(AGENT_PROCESS).entries())
       lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, `${name} ${values[index]}`)
     return { text: `${lines.join('\n')}\n` }
   }

@@ -32,7 +32,8 @@ export interface LabelDefinition {
 const ROLES = ['Main', 'Init', 'Sidecar', 'Ephemeral'] as const
 const WORKLOADS =
   'the setting metrics-workloads; what is over it has no labels of its own: `workload` is then `other`, and the two others are empty. ' +
-  'Of gracewatch_rollout_held_seconds by the 64 rollouts that the status of each of 500 gates names'
+  'Of gracewatch_rollout_held_seconds by the 64 rollouts that the status of each of 500 gates names, and those of the last six minutes, ' +
+  '2,000 at most'
 
 export const LABELS = {
   namespace: {
@@ -54,7 +55,10 @@ export const LABELS = {
   },
   gate: { help: 'Name of the PodReadinessGate.', bound: '500 gates; those over it are told of as `other`' },
   state: { help: 'What the condition of the gate is.', values: ['Passing', 'Failing', 'Unknown'] },
-  cleanup: { help: 'Name of the PodCleanup; empty for the threshold.', bound: '100 PodCleanups that have a problem' },
+  cleanup: {
+    help: 'Name of the PodCleanup; empty for the threshold.',
+    bound: '100 problems at a time, and those of the last six minutes, 2,000 at most',
+  },
   problem: {
     help: 'What is wrong with it: the spec cannot be used, records are refused, or deletions fail.',
     values: ['Unusable', 'RecordRefused', 'Failing'],
@@ -205,14 +209,14 @@ export const DEFINITIONS = {
     from: LEADER,
     with: 'cleanup',
     labels: ['reason'],
-    help: 'Finished pods that were deleted, by why.',
+    help: 'Finished pods that were deleted, by reason.',
   },
   gracewatch_cleanup_kept_pods: {
     type: 'Gauge',
     from: LEADER,
     with: 'cleanup',
     labels: ['reason'],
-    help: 'Finished pods that the last pass left alone, by why.',
+    help: 'Finished pods that the last pass left alone, by reason.',
   },
   gracewatch_cleanup_failures_total: {
     type: 'Counter',

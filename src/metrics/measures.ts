@@ -20,8 +20,9 @@ export interface Measures {
 /** @param clocks what is known of the node's clock against the recorder's */
 export function measuresOf(record: PodTermination, clocks: Clocks): Measures {
   const { containers = [], endpoints = [], timeline = [], tookMilliseconds, graceUsedPercent } = record
+  // A record has no more than one of a kind to a container or Service.
   const markOf = (mark: Mark['mark'], on: Pick<Mark, 'container' | 'service'>) =>
-    timeline.findLast((one) => one.mark === mark && one.container === on.container && one.service === on.service)
+    timeline.find((one) => one.mark === mark && one.container === on.container && one.service === on.service)
   const stopped = containers.flatMap(({ name, role }) => {
     const stop = markOf('StopSignal', { container: name })
     return stop === undefined ? [] : [{ name, role, stop }]

@@ -1,4 +1,5 @@
 /** docs/metrics.md, made from the table. */
+import { AGENT_PROCESS } from './agent-definitions.ts'
 import {
   type Definition,
   entriesOf,
@@ -76,7 +77,10 @@ export function metricsPage(note: string): string {
     '|---|---|---|',
     ...(Object.keys(LABELS) as LabelName[]).map(labelRow), // Object.keys forgets the literal keys
     '',
-    'Beside these, the controller tells what prom-client knows of the process: `process_*` and `nodejs_*`.',
+    'Beside these, the controller tells what prom-client knows of the process: `process_*` and `nodejs_*`. The agent tells three of the former:',
+    `${Object.keys(AGENT_PROCESS)
+      .map((name) => `\`${name}\``)
+      .join(', ')}.`,
     '',
   ].join('\n')
 }

@@ -22,7 +22,7 @@ export class MetricRegistry implements Exposition {
   readonly #gauges = new Map<string, Gauge>()
   readonly #histograms = new Map<string, Histogram>()
   readonly #collectors: (() => void)[] = []
-  readonly #onDelivered: (() => () => void)[] = []
+  readonly #onExposed: (() => () => void)[] = []
 
   constructor({ sources, parts, process = true }: MetricRegistryOptions) {
     if (process) {
@@ -51,12 +51,12 @@ export class MetricRegistry implements Exposition {
 
   /** Called with each exposition; what it returns is called once the exposition has been handed over. */
   onExposed(expose: () => () => void): void {
-    this.#onDelivered.push(expose)
+    this.#onExposed.push(expose)
   }
 
   async scrape(): Promise<Scrape> {
     for (const collect of this.#collectors) collect()
-    const delivered = this.#onDelivered.map((expose) => expose())
+    const delivered = this.#onExposed.map((expose) => expose())
     const text = await this.#registry.metrics()
     return {
       text,

@@ -12,6 +12,8 @@ export interface PageServer {
 }
 
 const HOST = '127.0.0.1'
+/** For streams to end by themselves, so that what reads them sees an end and no error. */
+const GOODBYE_MS = 200
 
 /**
  * An address of this machine that no other server is likely to have. Cookies do not tell ports apart: to whatever else listens on 127.0.0.1
@@ -54,7 +56,7 @@ function listen(host: string, { port, ...options }: StartOptions): Promise<PageS
             closing.abort()
             server.close(() => closed())
             // The streams end by themselves; a browser keeps its other connections for later.
-            if ('closeAllConnections' in server) setTimeout(() => server.closeAllConnections(), 200)
+            if ('closeAllConnections' in server) setTimeout(() => server.closeAllConnections(), GOODBYE_MS)
           }),
       })
     })

@@ -99,14 +99,14 @@ function heading(record: PodTermination, now: Micros | undefined, timeZone: stri
   const { namespace, name, node } = record.pod
   const id = shorten(clean(`${namespace}/${name}`), columns - displayWidth(end.text) - 4)
   const owner = [ownerWords(record.pod), node].filter((part) => part !== undefined).join('   ')
-  const below: [string, string][] = [
-    ...(owner === '' ? [] : [[shorten(clean(owner), columns), 'quiet'] as [string, string]]),
-    ...wrap(story(record, now, timeZone), columns).map((words): [string, string] => [words, 'plain']),
+  const below = [
+    ...(owner === '' ? [] : [{ words: shorten(clean(owner), columns), tone: 'quiet' }]),
+    ...wrap(story(record, now, timeZone), columns).map((words) => ({ words, tone: 'plain' })),
   ]
   const rows = [
     text(MARGIN, 26, id, 'plain strong'),
     text(WIDTH - MARGIN, 26, end.text, `${end.tone ?? 'plain'} strong end`),
-    ...below.map(([words, tone], index) => text(MARGIN, 46 + 20 * index, words, tone)),
+    ...below.map(({ words, tone }, index) => text(MARGIN, 46 + 20 * index, words, tone)),
   ]
   return { markup: element('g', {}, ...rows), height: 42 + 20 * below.length }
 }

@@ -1,4 +1,7 @@
-/** `helm uninstall` runs this first, as a Job of the chart, and an upgrade that switches gates off runs it last. Exit codes: 0 done, 1 failed, 2 bad settings. */
+/**
+ * `helm uninstall` runs this first, as a Job of the chart, and an upgrade that switches gates off runs it last. Exit codes: 0 done, 1 failed,
+ * 2 bad settings.
+ */
 import { openConnection } from '../kube/connection.ts'
 import { createLogger } from '../log.ts'
 import { exitWith } from '../process.ts'

@@ -1,6 +1,6 @@
 /**
  * What has to happen before the objects of an installation are deleted: the controller stops, and nothing is left that waits for it; or, once it
- * runs without gates, that nothing is left of those alone. A finalizer that nobody takes off holds its gate, the gate's namespace and the CRD
+ * runs without gates, only of those nothing is left. A finalizer that nobody takes off holds its gate, the gate's namespace and the CRD
  * for ever. Every step can be done again; where one fails, the controller is started again, since what it records is lost otherwise.
  */
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -21,7 +21,7 @@ export interface MetricsAccess {
 export interface TokenAccessOptions {
   readonly http: KubeHttp
   readonly log: Log
-  /** Milliseconds, monotonic. */
+  /** Milliseconds, monotonic. Default performance.now(). */
   readonly now?: () => number
 }
 
@@ -32,7 +32,7 @@ const TIMEOUT_MS = 10_000
 const MAX_KEPT = 256
 /**
  * Tokens that are asked about at one time, and in a second: those that are made up must not become a flood of reviews. Whoever has been
- * let in is asked about beside them, or they would shut him out once his minute is over.
+ * let in is asked about beside them, or they would shut them out once their minute is over.
  */
 const MAX_ASKING = 8
 const MAX_A_SECOND = 20

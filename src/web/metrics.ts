@@ -43,7 +43,7 @@ export interface MetricsServerOptions {
 const PATH = '/metrics'
 /** Connections on which nothing has been told yet: with one more the oldest of them goes. */
 const MAX_STRANGERS = 64
-/** So many more are left for those who read the metrics. */
+/** In all: those over MAX_STRANGERS are left for those who read the metrics. */
 const MAX_CONNECTIONS = 128
 /** For the handshake, and then for the headers. */
 const HEADERS_MS = 5000
@@ -87,7 +87,7 @@ export function startMetricsServer(options: MetricsServerOptions): Promise<Metri
   server.maxConnections = MAX_CONNECTIONS
   server.on('connection', (socket: Socket) => {
     const client = clientOf(socket)
-    if (strangers.size >= MAX_STRANGERS) for (const oldest of [...strangers.values()].slice(0, 1)) oldest.destroy()
+    if (strangers.size >= MAX_STRANGERS) strangers.values().next().value?.destroy()
     strangers.set(client, socket)
     socket.once('close', () => strangers.get(client) === socket && strangers.delete(client))
   })

@@ -96,6 +96,7 @@ describe('open', () => {
       /is Gracewatch installed there\?/,
     ],
     ['the port is none', ['--port=99999'], [], 2, /--port 99999: write a port from 1 to 65535/],
+    ['the port is 0', ['--port=0'], [], 2, /--port 0: write a port from 1 to 65535/],
     ['a pod is named', ['web-1'], [], 2, /gracewatch show web-1 shows one termination/],
   ])('ends with one line where %s', async (_, args, answers, code, message) => {
     const { running } = await open(args, answers)

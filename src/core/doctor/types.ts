@@ -40,7 +40,7 @@ export interface DoctorFacts {
   readonly clocks: Reading<readonly NodeClock[]>
   /** The API server's clock less this machine's; 0 where they are as near as its answers tell. */
   readonly skew: Micros
-  /** What one may not, of what the commands need. Absent where it could not be asked. */
+  /** What one may not, of what the commands need. */
   readonly denied: Reading<readonly Right[]>
   /** Where it was asked. */
   readonly namespace: string

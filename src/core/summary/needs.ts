@@ -19,8 +19,8 @@ export const isCutShort = ({ cause, findings }: PodTermination): boolean =>
   CUT_SHORT.has(cause?.type) || (findings?.some(({ type }) => type === 'GraceShortened') ?? false)
 
 /**
- * Seconds, of the slowest main container: from when the kubelet turned to it to its exit. Undefined where the record does not show it: marks are missing or on different clocks, it was killed for another reason, or it was
- * killed before its own time was over.
+ * Seconds, of the slowest main container: from when the kubelet turned to it to its exit. Undefined where the record does not show it: marks are
+ * missing or on different clocks, it was killed for another reason, or it was killed before its own time was over.
  */
 export function needOf(record: PodTermination): Bounded | undefined {
   const mains = (record.containers ?? []).filter(({ role }) => role === 'Main')

@@ -14,8 +14,8 @@ const select = (word?: string) => selectPods({ http: nobody, namespace: 'shop' }
 
 it.each([
   [undefined, { words: 'every pod of namespace shop' }],
-  ['web-0', { fieldSelector: 'metadata.name=web-0', words: 'pod web-0' }],
-  ['po/web-0', { fieldSelector: 'metadata.name=web-0', words: 'pod web-0' }],
+  ['web-0', { fieldSelector: 'metadata.name=web-0', pod: 'web-0', words: 'pod web-0' }],
+  ['po/web-0', { fieldSelector: 'metadata.name=web-0', pod: 'web-0', words: 'pod web-0' }],
   ['app=web,tier!=db', { labelSelector: 'app=web,tier!=db', words: 'pods with app=web,tier!=db' }],
   ['app in (web, db)', { labelSelector: 'app in (web, db)', words: 'pods with app in (web, db)' }],
 ])('%s', async (word, selection) => {
