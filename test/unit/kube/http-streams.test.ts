@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { clientOf, drain, failure, get, given, rawServer } from './support/http.ts'
 import { settle, until } from './support/watching.ts'
 
@@ -54,10 +54,12 @@ describe('streams', () => {
 
   test('have no deadline once their head is there', async () => {
     const { server, client } = await given()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     const stream = await client.stream({ ...get(), query: { watch: true }, timeoutMs: 1000 })
     const iterator = stream.chunks[Symbol.asyncIterator]()
     const next = iterator.next()
-    await settle(1200)
+    vi.advanceTimersByTime(3_600_000)
     server.write('late')
     expect(Buffer.from((await next).value).toString()).toBe('late')
     stream.close()

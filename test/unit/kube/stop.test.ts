@@ -4,18 +4,22 @@ import { Handles } from './support/handles.ts'
 import { fail, line, TestApiServer } from './support/server.ts'
 import { settle, until, Watching } from './support/watching.ts'
 
+/** Each longer than a test may take, as those of the client's calls are: a stop that waits for one does not come in time. */
+const NEVER = { inactivityMs: 60_000, initialEventsMs: 60_000 }
+
 /** Brings a reflector into a phase, stops it there, and holds it to its promise. */
-async function stopsIn(phase: (server: TestApiServer, watching: Watching) => Promise<void>, options = {}): Promise<Watching> {
+async function stopsIn(
+  phase: (server: TestApiServer, watching: Watching) => Promise<void>,
+  backoff: { backoffBaseMs?: number; backoffMaxMs?: number } = {},
+): Promise<Watching> {
   const server = await TestApiServer.start()
   server.world.create('web-0')
   const handles = new Handles()
-  const watching = new Watching(server, options)
+  const watching = new Watching(server, { timings: { ...NEVER, ...backoff } })
   watching.reflector.start()
   await phase(server, watching)
   const changes = watching.changes.length
-  const startedMs = performance.now()
   await watching.reflector.stop()
-  expect(performance.now() - startedMs).toBeLessThan(100)
   expect(watching.reflector.stats.phase).toBe('Stopped')
   server.world.create('too-late')
   await settle()
@@ -82,7 +86,7 @@ test('in a back-off', async () => {
       server.answers.push(fail(403, 'Forbidden', 'no'))
       await until(() => reflector.stats.phase === 'BackingOff')
     },
-    { timings: { backoffBaseMs: 60_000, backoffMaxMs: 60_000 } },
+    { backoffBaseMs: 60_000, backoffMaxMs: 60_000 },
   )
   await expect(watching.reflector.whenSynced()).rejects.toMatchObject({ code: 'Aborted' })
 })
@@ -114,9 +118,7 @@ test('while it connects to a server that takes the connection and says nothing',
   const watching = new Watching({ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` })
   watching.reflector.start()
   await until(() => sockets.size === 1)
-  const startedMs = performance.now()
   await watching.end()
-  expect(performance.now() - startedMs).toBeLessThan(100)
   await until(() => sockets.size === 0)
   expect(handles.left()).toEqual({ sockets: 0, timers: [] })
   await new Promise((resolve) => server.close(resolve))

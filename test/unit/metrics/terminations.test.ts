@@ -197,10 +197,31 @@ describe('a verdict', () => {
     expect(value('gracewatch_pod_terminations_total', { outcome: 'Graceful', cause: 'Deleted' })).toBe(1)
   })
 
-  it('is forgotten after a while, and 50,000 of them leave no more than there is room for', async () => {
-    for (let index = 0; index < 50_000; index++)
-      world.metrics.onVerdict({ ...record, pod: { ...record.pod, uid: `u${index}` } }, true)
-    expect(await total('Graceful')).toBe(50_000)
+  const tell = (uid: string) => world.metrics.onVerdict({ ...record, pod: { ...record.pod, uid } }, true)
+
+  it('is forgotten a quarter of an hour after it was told last: by then it would count again', async () => {
+    tell('first')
+    world.now = 899_000
+    tell('other')
+    tell('first')
+    world.now = 1_797_000
+    tell('another')
+    tell('first')
+    expect(await total('Graceful')).toBe(3)
+    world.now = 2_697_000
+    tell('one more')
+    tell('first')
+    expect(await total('Graceful')).toBe(5)
+  })
+
+  it('is forgotten once 20,000 others have been told since, so that there is room for them', async () => {
+    tell('first')
+    for (let index = 1; index < 20_000; index++) tell(`u${index}`)
+    tell('first')
+    expect(await total('Graceful')).toBe(20_000)
+    for (let index = 20_000; index < 40_000; index++) tell(`u${index}`)
+    tell('first')
+    expect(await total('Graceful')).toBe(40_001)
   })
 })
 

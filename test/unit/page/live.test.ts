@@ -141,7 +141,7 @@ describe('a list', () => {
     const { eventsAt, put, source } = await begin()
     const events = await eventsAt('/')
     for (let i = 0; i < 2000; i++) put(named(records.graceful(), `web-${i}`))
-    await expect.poll(() => source.book.rows().length, { timeout: 5000 }).toBe(2000)
+    await expect.poll(() => source.book.rows().length).toBe(2000)
     const stream = await Stream.open(events)
     expect(await stream.until(() => false)).toBe(false)
     expect(stream.told.map(({ event }) => event)).toEqual(['anew'])
@@ -177,9 +177,8 @@ it('ends its streams when it is closed, and holds no more than it can', async ()
       return response.status
     })
     .toBe(200)
-  const start = performance.now()
+  // With 31 of them open.
   await page.close()
-  expect(performance.now() - start).toBeLessThan(2000)
   expect(await streams[1]?.until(() => false).catch(() => false)).toBe(false)
 })
 
