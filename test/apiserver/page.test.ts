@@ -48,7 +48,7 @@ beforeAll(async () => {
   writeFileSync(reader, JSON.stringify(config), { mode: 0o600 })
   const may = () =>
     bed.cluster.tryKubectl(['auth', 'can-i', 'list', CRD, ...inOurs, `--as=system:serviceaccount:${bed.namespace}:reader`])
-  await eventually(async () => (await may()).code === 0 || undefined, 10_000, 'the rights of the reader')
+  await eventually(async () => (await may()).code === 0 || undefined, 30_000, 'the rights of the reader')
 })
 afterAll(async () => {
   await bed.cluster.tryKubectl(['delete', 'namespace', other, '--wait=false', '--ignore-not-found'])

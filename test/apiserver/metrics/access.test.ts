@@ -38,13 +38,16 @@ function get(authorization?: string): Promise<{ status: number | undefined; body
   return new Promise((resolve, reject) => {
     const headers = authorization === undefined ? {} : { authorization }
     // The certificate is of the server's own making.
-    const call = request({ port: server.port, path: '/metrics', headers, rejectUnauthorized: false }, (response) => {
-      let body = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        body += chunk
-      })
-      response.on('end', () => resolve({ status: response.statusCode, body }))
-    })
+    const call = request(
+      { host: '127.0.0.1', port: server.port, path: '/metrics', headers, rejectUnauthorized: false },
+      (response) => {
+        let body = ''
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          body += chunk
+        })
+        response.on('end', () => resolve({ status: response.statusCode, body }))
+      },
+    )
     call.on('error', reject).end()
   })
 }

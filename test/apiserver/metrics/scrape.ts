@@ -37,7 +37,7 @@ export class MetricsPort {
   text(): Promise<string> {
     return new Promise((resolve, reject) => {
       // The certificate is of the controller's own making.
-      const call = request({ port: this.#port, path: '/metrics', rejectUnauthorized: false }, (response) => {
+      const call = request({ host: '127.0.0.1', port: this.#port, path: '/metrics', rejectUnauthorized: false }, (response) => {
         let text = ''
         response.setEncoding('utf8').on('data', (chunk: string) => {
           text += chunk
