@@ -15,6 +15,17 @@ const own = (resource: string, missed: string, ...verbs: Right['verb'][]): Need[
 const NO_TRACE = 'trace cannot follow pods'
 const NO_RECORDS = 'records cannot be read; the ClusterRole view includes the right'
 
+const NO_SELECTOR = 'a trace of what such an object selects is refused: choose its pods with -l'
+/** What selects pods, in the order in which people name it. */
+const SELECTING = [
+  ['apps', 'deployments'],
+  ['apps', 'statefulsets'],
+  ['apps', 'daemonsets'],
+  ['apps', 'replicasets'],
+  ['batch', 'jobs'],
+  ['', 'services'],
+] as const
+
 /** By command, what one uses first. */
 export const NEEDS: ReadonlyMap<string, readonly Need[]> = new Map([
   ['list, show, summary', own('podterminations', NO_RECORDS, 'get', 'list')],
@@ -39,6 +50,8 @@ export const NEEDS: ReadonlyMap<string, readonly Need[]> = new Map([
     ],
   ],
   ['trace --delete', core('pods', 'a trace can follow a termination, and cannot start one', 'delete')],
+  ['trace KIND/NAME', SELECTING.map(([group, resource]) => ({ verb: 'get', group, resource, missed: NO_SELECTOR }))],
+  ['open', own('podterminations', NO_RECORDS, 'get', 'list', 'watch')],
   [
     'cleanup plan',
     [

@@ -33,7 +33,8 @@ it('finds nothing to say where all is well', () => {
     'ok       agent             Ready on 2 nodes',
     "ok       this clock        as the API server's, as near as its answers tell",
     'ok       node clocks       1 node within 1 s',
-    'ok       your rights       in shop: list, show, summary; watch; trace; trace --delete; cleanup plan',
+    'ok       your rights       in shop: list, show, summary; watch; trace; trace --delete; trace',
+    '                           KIND/NAME; open; cleanup plan',
   ])
 })
 
@@ -134,18 +135,22 @@ describe('what is missed', () => {
       found: [
         { verb: 'watch', group: '', resource: 'events' } as const,
         { verb: 'delete', group: '', resource: 'pods' } as const,
+        { verb: 'get', group: 'apps', resource: 'deployments' } as const,
+        { verb: 'get', group: '', resource: 'services' } as const,
       ],
     }
     const rights = judge({ ...well, denied }).filter(({ about }) => about === 'your rights')
     expect(rights.map(({ text }) => text)).toEqual([
-      'in shop: list, show, summary; watch; cleanup plan',
+      'in shop: list, show, summary; watch; open; cleanup plan',
       'in shop: trace may not watch events',
       'in shop: trace --delete may not delete pods',
+      'in shop: trace KIND/NAME may not get deployments.apps, get services',
     ])
     expect(rights.map(({ missed }) => missed)).toEqual([
       undefined,
       'A trace does not tell when hooks began and stop signals were sent: their bounds get wide.',
       'A trace can follow a termination, and cannot start one.',
+      'A trace of what such an object selects is refused: choose its pods with -l.',
     ])
   })
 
