@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { TestApiServer } from '../unit/kube/support/server.ts'
+import { byName, parseMarkup, textOf } from '../unit/page/xml.ts'
 import { forcedKill, graceful, overdue, terminating } from '../unit/render/records.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -87,6 +88,22 @@ describe('watch', () => {
     await until(() => expect(lines.at(-1)).toMatch(/ missed +Graceful /))
   })
 
+  it('draws those that are over, and says nothing before', async () => {
+    const { server, put, change, start } = await given('watch', '-o', 'drawing', '--width=80')
+    const { lines } = start()
+    await until(() => expect(server.watching).toBe(1))
+    const live = put('live', terminating().record)
+    put('well', graceful())
+    change(live, 'live', forcedKill())
+    const heads = () => lines.filter((line) => line.startsWith('shop/'))
+    await until(() => expect(heads()).toHaveLength(2))
+    expect(heads().map((line) => [line.split(' ')[0], / {2,}([A-Z ]+)$/.exec(line)?.[1]])).toEqual([
+      ['shop/well', 'GRACEFUL'],
+      ['shop/live', 'FORCED KILL'],
+    ])
+    await until(() => expect(lines.filter((line) => /▒ preStop \(exec\) ▒+T─+✖ 137$/.test(line))).toHaveLength(1))
+  })
+
   it('writes those that the flags choose, as records', async () => {
     const { server, put, start } = await given('watch', '--outcome=ForcedKill', '-o', 'json')
     const { lines } = start()
@@ -131,6 +148,21 @@ describe('list', () => {
       lines: [],
       errors: ['No terminations recorded in namespace shop that are as the flags ask for.'],
     })
+  })
+})
+
+describe('show', () => {
+  it.each(['svg', 'html'])('writes the termination of a pod as %s', async (format) => {
+    const { server, put, start } = await given('show', 'forced-0', '-o', format)
+    put('forced-0', forcedKill())
+    const { lines, errors, ended } = start()
+    expect({ code: await ended, errors }).toEqual({ code: 0, errors: [] })
+    expect(server.requests.map(({ query }) => query.get('fieldSelector'))).toEqual(['pod.name=forced-0'])
+    const page = parseMarkup(lines.join('\n'))
+    expect(page.name).toBe(format)
+    expect(format === 'svg' ? [page] : byName(page, 'svg')).toHaveLength(1)
+    expect(textOf(page)).toContain('shop/forced-0')
+    expect(textOf(page)).toContain('FORCED KILL')
   })
 })
 

@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { API_VERSION, type PodTermination, podTerminationSchema } from '../../src/api/pod-termination.ts'
 import { report } from '../../src/page/report.ts'
 import { type KubeObject, until } from './objects.ts'
 import type { Target } from './target.ts'
 
-const OUT = resolve(import.meta.dirname, '../../out/demo')
+const ROOT = resolve(import.meta.dirname, '../..')
+const OUT = join(ROOT, 'out/demo')
 
 const LATE_MS = 5_000
 
@@ -52,16 +53,17 @@ export function writeRecord(name: string, { apiVersion, kind, metadata, ...rest 
 }
 
 /** Writes one page with a drawing of each record. Returns the path from the project's root. */
-export function writeReport(records: readonly PodTermination[]): string {
+export function writeReport(records: readonly PodTermination[], folder = OUT): string {
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
-  mkdirSync(OUT, { recursive: true })
+  mkdirSync(folder, { recursive: true })
+  const path = join(folder, 'report.html')
   writeFileSync(
-    join(OUT, 'report.html'),
+    path,
     report(records, {
       title: 'Six ways in which pods end',
       intro: ['As npm run demo has just seen them on a real cluster; each is also beside this file, as YAML.'],
       timeZone: timeZone === 'Etc/UTC' ? 'UTC' : timeZone,
     }),
   )
-  return 'out/demo/report.html'
+  return relative(ROOT, path)
 }

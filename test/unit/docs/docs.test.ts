@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { CAUSES, FINDINGS, OUTCOMES } from '../../../src/api/pod-termination.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
 const below = (folder: string, ending: string): string[] =>
@@ -50,5 +51,25 @@ describe('docs/troubleshooting.md', () => {
   it.each(quoted)('has "%s" from the programs', (text) => {
     const parts = text.split(/…|"|^\[-\] |: /).map((part) => part.trim())
     for (const part of parts.filter((it) => it.length > 3)) expect(sources.includes(part), part).toBe(true)
+  })
+})
+
+describe('what a record can say', () => {
+  const firstCells = (text: string) => [...text.matchAll(/^\| (\w+)(?: \(Info\))? \|/gm)].map(([, cell = '']) => cell)
+  const section = (page: string, from: string, to: string) => read(page).split(from)[1]?.split(to)[0] ?? ''
+
+  it('has a row each, with what it means: outcomes and findings in the README, causes on the page of concepts', () => {
+    const outcomes = section('README.md', '**Outcome**', '**Cause**')
+    const findings = section('README.md', '**Findings**', '\n## ')
+    const causes = section('docs/concepts.md', '## Who ended the pod', '\n## ')
+    // But for the heads of the tables.
+    expect(firstCells(outcomes).slice(1)).toEqual([...OUTCOMES])
+    expect(firstCells(findings).slice(1).sort()).toEqual(Object.keys(FINDINGS).sort())
+    expect(firstCells(causes).slice(1).sort()).toEqual([...CAUSES].sort())
+  })
+
+  it('is told of in the README by all causes', () => {
+    const named = section('README.md', '**Cause**', '**Findings**')
+    for (const cause of CAUSES) expect(named).toMatch(new RegExp(`\\b${cause}\\b`))
   })
 })
