@@ -1,9 +1,11 @@
+import { join, resolve } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 /** Of what failed on a machine of others there is nothing but the message: it has to hold all of the values. */
 const chaiConfig = { truncateThreshold: 0 }
 /** What is waited for comes when it comes: the second that expect.poll has by itself is one of a quick machine. */
 const expectConfig = { poll: { timeout: 20_000 } }
+const COMPILE_CACHE = join(resolve(import.meta.dirname, '..'), 'out', 'test', 'compile-cache')
 /** Below the time-out of these tests, so that it is said what did not come. */
 const expectSoon = { poll: { timeout: 8_000 } }
 
@@ -47,6 +49,10 @@ export default defineConfig({
           expect: expectSoon,
           globalSetup: ['test/command/programs.ts'],
           include: ['test/command/**/*.test.ts'],
+          // Types are stripped once, not by each process: that is most of what a short one takes.
+          env: { NODE_COMPILE_CACHE: COMPILE_CACHE },
+          // They start processes, some of which are Prometheus: two at a time take longer than one after the other.
+          fileParallelism: false,
           testTimeout: 20_000,
           // Some start Prometheus and Alertmanager.
           hookTimeout: 120_000,
@@ -57,10 +63,11 @@ export default defineConfig({
           name: 'page',
           chaiConfig,
           expect: expectConfig,
+          // Installs Chromium where there is none.
+          globalSetup: ['test/page/chromium.ts'],
           include: ['test/page/**/*.test.ts'],
           testTimeout: 30_000,
-          // Installs Chromium where there is none.
-          hookTimeout: 300_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -65,31 +65,32 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+/** What a scrape brings comes when it comes, and what a rule makes of it after it. */
+const SCRAPED = { timeout: 60_000 }
+
 describe('an alert', () => {
   it('arrives at the webhook, names the workload, and resolves', async () => {
-    await expect
-      .poll(async () => (await prometheus.query('sum_over_time(up[1m])'))[0]?.value ?? 0, { timeout: 15_000 })
-      .toBeGreaterThan(0)
+    await expect.poll(async () => (await prometheus.query('sum_over_time(up[1m])'))[0]?.value ?? 0, SCRAPED).toBeGreaterThan(0)
     terminations.onVerdict(ended('web', 'ForcedKill'), true)
     terminations.onVerdict(ended('api', 'Graceful'), true)
     // One too many to have series of its own.
     terminations.onVerdict(ended('late', 'ForcedKill'), true)
     const killed = (workload: string) => alerting.of('PodsForceKilled').filter(({ labels }) => labels.workload === workload)
 
-    await expect.poll(() => killed('web')[0]?.status, { timeout: 25_000 }).toBe('firing')
+    await expect.poll(() => killed('web')[0]?.status, SCRAPED).toBe('firing')
     const [alert] = killed('web')
     expect(alert?.labels).toMatchObject({ namespace: 'shop', workload_kind: 'Deployment', workload: 'web', severity: 'warning' })
     expect(alert?.annotations.runbook_url).toBe(`${RUNBOOKS}/PodsForceKilled.md`)
     expect(alert?.annotations.description).toMatch(/^Deployment shop\/web: about [12] killed by force/)
     expect(alert?.annotations.description).toContain('-n shop --field-selector=pod.workload.name=web,outcome=ForcedKill')
-    await expect.poll(() => killed('other')[0]?.status, { timeout: 15_000 }).toBe('firing')
+    await expect.poll(() => killed('other')[0]?.status, SCRAPED).toBe('firing')
     expect(killed('other')[0]?.labels).toEqual({ alertname: 'PodsForceKilled', severity: 'warning', workload: 'other' })
     // Why: by the finding.
     const reasons = () => alerting.of('PreStopHookOverran').map(({ labels }) => labels.workload)
-    await expect.poll(reasons, { timeout: 15_000 }).toContain('web')
+    await expect.poll(reasons, SCRAPED).toContain('web')
 
     const last = () => ['web', 'other'].map((workload) => killed(workload).at(-1)?.status)
-    await expect.poll(last, { timeout: 60_000, interval: 500 }).toEqual(['resolved', 'resolved'])
+    await expect.poll(last, { ...SCRAPED, interval: 500 }).toEqual(['resolved', 'resolved'])
     expect(alerting.notified.filter(({ labels }) => labels.workload === 'api')).toEqual([])
-  }, 120_000)
+  }, 240_000)
 })

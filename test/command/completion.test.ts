@@ -24,10 +24,13 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+/** Of a locale that the machine does not have, bash complains. */
+const env = { ...process.env, LC_ALL: 'C' }
+
 /** What bash would offer after these words, which it has taken apart. */
 function offered(...words: string[]): string[] {
   const script = `source ${join(folder, 'bash')}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gracewatch; printf '%s\\n' "\${COMPREPLY[@]}"`
-  const { stdout, stderr } = spawnSync('bash', ['-uc', script, 'bash', 'gracewatch', ...words], { encoding: 'utf8' })
+  const { stdout, stderr } = spawnSync('bash', ['-uc', script, 'bash', 'gracewatch', ...words], { encoding: 'utf8', env })
   expect(stderr).toBe('')
   return stdout.split('\n').filter((line) => line !== '')
 }

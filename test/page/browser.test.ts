@@ -11,7 +11,6 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { type PageServer, startPage } from '../../src/page/server.ts'
 import { PALETTES } from '../../src/render/svg-style.ts'
-import { ensureCommand } from '../agent/support/packages.ts'
 import { findCommand } from '../cluster/machine.ts'
 import { nasty } from '../unit/page/nasty.ts'
 import { logged, Records, stored } from '../unit/page/source.ts'
@@ -22,7 +21,6 @@ const KEY = 'the-key-of-this-run'
 
 let browser: Browser
 beforeAll(async () => {
-  await ensureCommand('chromium')
   mkdirSync(shots, { recursive: true })
   // Root has no sandbox in Chromium.
   browser = await chromium.launch({ executablePath: findCommand('chromium') ?? 'chromium', args: ['--no-sandbox'] })

@@ -1,10 +1,14 @@
-/** Programs of the Prometheus project, built from their Go modules once a machine. Of service discoveries, which are most of it, there is only that of Kubernetes. */
+/**
+ * Programs of the Prometheus project, built from their Go modules once a machine. Of service discoveries, which are most of it, there is
+ * only that of Kubernetes.
+ */
 import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, renameSync, rmSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { workFolder } from '../cluster/image-tar.ts'
+import { readSettings } from '../cluster/settings.ts'
 
 const PROMETHEUS = '0.316.0'
 /** Those after it are no Go module to install: their page has to be built first. */
@@ -14,21 +18,20 @@ const PACKAGES = {
   prometheus: `github.com/prometheus/prometheus/cmd/prometheus@v${PROMETHEUS}`,
   alertmanager: `github.com/prometheus/alertmanager/cmd/alertmanager@v${ALERTMANAGER}`,
 } as const
-const FOLDER = join(homedir(), '.cache', 'gracewatch', 'prometheus', PROMETHEUS)
 const TAGS = 'remove_all_sd,enable_kubernetes_sd'
-const BUILD_MS = 900_000
 
 export const PROGRAMS = Object.keys(PACKAGES) as (keyof typeof PACKAGES)[] // its own keys
 
-/** Path of a program; builds it where it is not there, which takes some minutes. It appears whole or not at all. */
+/** Path of a program; builds it where it is not there, which takes some minutes, on a slow machine many. It appears whole or not at all. */
 export async function prometheusBinary(name: keyof typeof PACKAGES): Promise<string> {
-  const path = join(FOLDER, name)
+  const hash = createHash('sha256').update([process.arch, TAGS, PACKAGES[name]].join('\0')).digest('hex').slice(0, 12)
+  const programs = join(readSettings().cacheDir, 'prometheus')
+  const path = join(programs, `${name}-${hash}`)
   if (existsSync(path)) return path
-  const folder = workFolder(FOLDER)
+  const folder = workFolder(programs)
   try {
     await promisify(execFile)('go', ['install', '-tags', TAGS, PACKAGES[name]], {
       env: { ...process.env, GOBIN: folder },
-      timeout: BUILD_MS,
       maxBuffer: 64 * 1024 * 1024,
     })
     renameSync(join(folder, name), path)
