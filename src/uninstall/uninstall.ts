@@ -38,8 +38,9 @@ type Requests = Pick<KubeHttp, 'request'>
 
 /** What is read of the Deployment of the controller. */
 interface Deployment {
-  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>>; readonly generation: number }
   readonly spec: { readonly replicas: number }
+  readonly status?: { readonly observedGeneration?: number }
 }
 
 /** What is read of a gate. */
@@ -57,7 +58,7 @@ export async function uninstall({ http, log, settings, signal }: Options): Promi
   const steps: Requests = { request: (request) => http.request({ ...request, signal }) }
   // One that is on its way out may still run: what it may do to gates it has lost already.
   if (keepController) return takeFinalizersOff(steps, log)
-  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}`
+  const path = deploymentOf(namespace)
   const deployment = (await unlessGone(steps.request({ method: 'GET', path })))?.json<Deployment>()
   if (deployment !== undefined && deployment.metadata.annotations?.[RELEASE] === undefined) {
     const hint = 'render the chart with `helm template --no-hooks`, or delete this Job'
@@ -86,14 +87,22 @@ async function releaseGates(http: Requests, log: Log, withinMs: number): Promise
   else if (gates.length > 0) log.info({ gates: gates.length }, 'gates deleted and their pods released')
 }
 
+const deploymentOf = (namespace: string) => `/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}`
+
 const scaleTo = (namespace: string, replicas: number): HttpRequest =>
-  mergePatch(`/apis/apps/v1/namespaces/${namespace}/deployments/${CONTROLLER}/scale`, { spec: { replicas } })
+  mergePatch(`${deploymentOf(namespace)}/scale`, { spec: { replicas } })
 
 async function stopController(http: Requests, log: Log, namespace: string): Promise<void> {
   const stopped = await unlessGone(http.request(scaleTo(namespace, 0)))
   if (stopped === undefined) return
   const pods = { method: 'GET', path: `/api/v1/namespaces/${namespace}/pods`, query: { labelSelector: SELECTOR } } as const
-  const count = async () => (await http.request(pods)).json<{ items: unknown[] }>().items.length
+  const count = async () => {
+    const found = await unlessGone(http.request({ method: 'GET', path: deploymentOf(namespace) }))
+    const { metadata, status } = found?.json<Deployment>() ?? {}
+    // Until that is taken in, pods may still be made, of which there need be none yet.
+    const pending = (status?.observedGeneration ?? 0) < (metadata?.generation ?? 0) ? 1 : 0
+    return Math.max(pending, (await http.request(pods)).json<{ items: unknown[] }>().items.length)
+  }
   const left = await until(count, STOPPED_WITHIN_MS)
   // As those of a node that is lost: they can do no harm from there.
   if (left > 0) log.warn({ left, withinMs: STOPPED_WITHIN_MS }, 'pods of the controller are still there')

@@ -58,6 +58,9 @@ const replicas = () => bed.kubectl('get', 'deployment', CONTROLLER, '-n', bed.na
 /** Names of what there is of a kind in the namespace. */
 const names = async (kind: string) => (await bed.kubectl('get', kind, '-n', bed.namespace, '-o', 'name')).trim()
 
+/** What a Deployment is to have, it has a little later. */
+const twoPods = () => eventually(async () => (await names('pods')).split('\n').length === 2 || undefined, 60_000, 'two pods')
+
 beforeAll(async () => {
   await createCrd(bed, group, undefined, 'podreadinessgates')
   const labels = { 'app.kubernetes.io/name': 'gracewatch', 'app.kubernetes.io/component': 'controller' }
@@ -78,7 +81,7 @@ beforeAll(async () => {
     metadata: { name: CONTROLLER, namespace: bed.namespace },
     spec: { holderIdentity: 'somebody' },
   })
-  await eventually(async () => (await names('pods')).split('\n').length === 2 || undefined, 60_000, 'two pods')
+  await twoPods()
 })
 
 afterAll(async () => {
@@ -121,6 +124,8 @@ describe('what runs before Gracewatch is uninstalled', () => {
     const resourceRules = [{ apiGroups: [group], apiVersions: ['*'], resources: ['podreadinessgates'], operations: ['UPDATE'] }]
     const validations = [{ expression: 'false', message: 'nobody changes gates' }]
     const admission = { apiVersion: 'admissionregistration.k8s.io/v1' }
+    const touch = ['label', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace, 'touched=yes', '--dry-run=server']
+    const denied = async () => (await bed.cluster.tryKubectl(touch)).stderr.includes('nobody changes gates')
     await bed.create({
       ...admission,
       kind: 'ValidatingAdmissionPolicy',
@@ -134,9 +139,7 @@ describe('what runs before Gracewatch is uninstalled', () => {
         metadata: { name: policy },
         spec: { policyName: policy, validationActions: ['Deny'] },
       })
-      const touch = ['label', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace, 'touched=yes', '--dry-run=server']
-      const denied = async () => (await bed.cluster.tryKubectl(touch)).stderr.includes('nobody changes gates') || undefined
-      await eventually(denied, 60_000, 'the policy in force')
+      await eventually(async () => (await denied()) || undefined, 60_000, 'the policy in force')
       await expect(run()).rejects.toThrow(/nobody changes gates/)
       expect(lines).toEqual([
         { message: 'stopped the controller', fields: { namespace: bed.namespace } },
@@ -151,6 +154,9 @@ describe('what runs before Gracewatch is uninstalled', () => {
     } finally {
       await bed.kubectl('delete', 'validatingadmissionpolicybinding,validatingadmissionpolicy', policy, '--ignore-not-found')
     }
+    // What it refuses it refuses for a moment more.
+    await eventually(async () => !(await denied()) || undefined, 60_000, 'the policy out of force')
+    await twoPods()
   })
 
   it('starts the controller again where it is told to stop half way, as a Job past its deadline is', async () => {
@@ -169,6 +175,7 @@ describe('what runs before Gracewatch is uninstalled', () => {
     expect(await gates()).toEqual({ applied: [FINALIZER] })
     await bed.kubectl('patch', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace, ...WITHOUT_FINALIZERS)
     await bed.kubectl('delete', `podreadinessgates.${group}`, 'applied', '-n', bed.namespace)
+    await twoPods()
   })
 
   it('stops the controller, takes its own finalizer off every gate and no other, and removes the Lease', async () => {
