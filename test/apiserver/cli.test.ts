@@ -88,6 +88,8 @@ beforeAll(async () => {
   if (broughtCrd) await cluster.kubectl(['apply', '-f', join(root, `crds/${crd}.yaml`)])
   await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', `crd/${crd}`])
   for (const namespace of [shop, empty, own]) await cluster.kubectl(['create', 'namespace', namespace])
+  // Established is not yet served.
+  await vi.waitFor(() => cluster.kubectl(['get', crd, '-n', shop]), 30_000)
   const earlier = (record: PodTermination, startedAt: string) => ({ ...record, startedAt })
   const items = [
     stored(shop, 'web-7d4b9c-x2x9k.84b61cdb', inShop('web-7d4b9c-x2x9k', forcedKill())),

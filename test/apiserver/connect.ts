@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { GROUP } from '../../src/api/pod-termination.ts'
 import { createClock, type RecorderClock } from '../../src/kube/clock.ts'
 import { openConnection } from '../../src/kube/connection.ts'
+import { KubeError } from '../../src/kube/errors.ts'
 import type { HttpRequest, KubeHttp } from '../../src/kube/http.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
 import { eventually } from './waiting.ts'
@@ -87,14 +88,22 @@ export async function createCrd(
   return name
 }
 
-/** Waits until the API server has taken the CRD in. `kubectl wait` fails on one that has no conditions yet. */
+/**
+ * Waits until the API server serves what the CRD defines: one that is established is served a little later. `kubectl wait` fails on one
+ * that has no conditions yet.
+ */
 export async function established(bed: TestBed, name: string): Promise<void> {
   const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`
-  const isEstablished = async () => {
-    const { status } = (await bed.http.request({ method: 'GET', path })).json<Definition>()
-    return status?.conditions?.some((condition) => condition.type === 'Established' && condition.status === 'True') || undefined
+  const isServed = async () => {
+    const { spec, status } = (await bed.http.request({ method: 'GET', path })).json<Definition>()
+    if (!status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True')) return undefined
+    const collection = `/apis/${spec.group}/${spec.versions[0]?.name}/${spec.names.plural}`
+    return bed.http.request({ method: 'GET', path: collection, query: { limit: 1 } }).catch((error: unknown) => {
+      if (error instanceof KubeError && ['NotFound', 'TooManyRequests'].includes(error.code)) return undefined
+      throw error
+    })
   }
-  await eventually(isEstablished, 30_000, `CRD ${name} established`)
+  await eventually(isServed, 30_000, `CRD ${name} served`)
 }
 
 export interface Schema {
@@ -107,8 +116,8 @@ interface Definition {
   status?: { conditions?: { type: string; status: string }[] | null }
   spec: {
     group: string
-    names: { categories: string[]; shortNames: string[] }
-    versions: { schema: { openAPIV3Schema: Schema } }[]
+    names: { plural: string; categories: string[]; shortNames: string[] }
+    versions: { name: string; schema: { openAPIV3Schema: Schema } }[]
   }
 }
 

@@ -26,7 +26,7 @@ describe('the metrics of the controller', () => {
   it('tell of a termination what the record says, and first of its workload that there was none', async () => {
     const port = await MetricsPort.reserve()
     const own = await stage.namespace('own')
-    const { controller } = await stage.lead({ own, namespaces: [namespace], args: port.args })
+    const { controller } = await stage.lead({ own, namespaces: [namespace], lease: [], args: port.args })
     const pod = await stage.kubelet.pod(namespace, 'web-1')
     await port.becomes(0, TERMINATIONS, graceful)
 
@@ -59,8 +59,9 @@ describe('the metrics of the controller', () => {
   it('count a termination once, whichever replica leads by then', async () => {
     const own = await stage.namespace('two')
     const [ofLeader, ofStandby] = [await MetricsPort.reserve(), await MetricsPort.reserve()]
-    const leader = await stage.lead({ own, namespaces: [namespace], args: ofLeader.args })
-    const standby = await stage.start({ own, namespaces: [namespace], args: ofStandby.args })
+    // Who leads changes by stop() alone, which gives the Lease up.
+    const leader = await stage.lead({ own, namespaces: [namespace], lease: [], args: ofLeader.args })
+    const standby = await stage.start({ own, namespaces: [namespace], lease: [], args: ofStandby.args })
     await standby.controller.ready()
     const count = (port: MetricsPort) => port.value(TERMINATIONS, graceful)
     const before = await stage.kubelet.pod(namespace, 'before')
