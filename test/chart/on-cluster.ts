@@ -6,8 +6,14 @@ import { CHART } from './helm.ts'
 
 /** Leaves the cluster with the image of this tree and nothing of Gracewatch installed. Returns the reference of the image. */
 export async function emptyForChart(cluster: Cluster, progress: Progress): Promise<string> {
-  const namespace = ['get', 'namespace', 'gracewatch-system', '--ignore-not-found', '-o', 'name']
-  if ((await cluster.kubectl(namespace)).trim() === '') return importTreeImage(cluster, progress)
+  return (await removeInstalled(cluster, progress)) ?? importTreeImage(cluster, progress)
+}
+
+/** Leaves nothing of Gracewatch installed. Returns the reference of the image of this tree, where it took that. */
+export async function removeInstalled(cluster: Cluster, progress: Progress): Promise<string | undefined> {
+  const namespaces = ['gracewatch-system', 'gracewatch-agent-system']
+  const there = await cluster.kubectl(['get', 'namespace', ...namespaces, '--ignore-not-found', '-o', 'name'])
+  if (there.trim() === '') return undefined
   // What is there is brought to what is known, so that all of it can go: gates and PodCleanups before what serves them.
   const { image } = await install(cluster, progress)
   await cluster.kubectl(['delete', '-k', join(CHART, '../manifests'), '--ignore-not-found', '--timeout=180s'])

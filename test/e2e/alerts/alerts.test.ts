@@ -74,11 +74,26 @@ async function deploy({ name, script, graceSeconds, finalizer, spec = {}, contai
   })
 }
 
-/** Deletes its pods once they run. */
+interface Pods {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string; readonly deletionTimestamp?: string }
+    readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
+  }[]
+}
+
+/** Names of its pods that run and stay. */
+async function running(app: string): Promise<string[]> {
+  const pods: Pods = JSON.parse(await kubectl('get', 'pods', '-l', `app=${app}`, '-n', SHOP, '-o', 'json'))
+  const ready = ({ type, status }: { type: string; status: string }) => type === 'ContainersReady' && status === 'True'
+  return pods.items.flatMap(({ metadata, status }) =>
+    metadata.deletionTimestamp === undefined && status.conditions?.some(ready) ? [metadata.name] : [],
+  )
+}
+
+/** Deletes its pod once it runs. That of a Deployment is there a little later, and kubectl does not wait for one that is not. */
 async function remove(app: string, ...flags: string[]): Promise<void> {
-  await kubectl('wait', 'pods', '-l', `app=${app}`, '-n', SHOP, '--for=condition=ContainersReady', '--timeout=120s')
-  const names = (await kubectl('get', 'pods', '-l', `app=${app}`, '-n', SHOP, '-o', 'jsonpath={.items[*].metadata.name}')).trim()
-  await kubectl('delete', 'pods', ...names.split(' '), '-n', SHOP, ...flags)
+  await expect.poll(() => running(app), { timeout: 2 * MINUTES, interval: 500 }).toHaveLength(1)
+  await kubectl('delete', 'pods', ...(await running(app)), '-n', SHOP, ...flags)
 }
 
 /** The same, and returns when they are gone. */
@@ -143,8 +158,8 @@ const firings = (alert: string) => alerting.of(alert).filter(({ status }) => sta
 describe.skipIf(EXTERNAL)('the alerts', () => {
   it('have both replicas and the agent scraped, as the page says', async () => {
     await expect.poll(() => prometheus.query('up == 1'), { timeout: MINUTES }).toHaveLength(3)
-    expect(await prometheus.query('gracewatch_agent_tracing == 1')).toHaveLength(1)
-    expect((await prometheus.query('gracewatch_agent_tracing'))[0]?.metric.node).toBe(cluster.nodeName)
+    const nodes = async () => (await prometheus.query('gracewatch_agent_tracing == 1')).map(({ metric }) => metric.node)
+    await expect.poll(nodes, { timeout: MINUTES }).toEqual([cluster.nodeName])
     await expect.poll(() => prometheus.query('gracewatch_leader == 1'), { timeout: MINUTES }).toHaveLength(1)
   })
 

@@ -158,10 +158,7 @@ describe.skipIf(EXTERNAL)('the chart on a cluster', () => {
     'takes over the CRDs and the records that are there from before, where it is told to',
     async () => {
       await kubectl('apply', '-f', fixture('first-crd.yaml'))
-      await until('the CRD established', async () => {
-        const { status } = await get('crd', RECORDS)
-        return status?.conditions?.some((it: Raw) => it.type === 'Established' && it.status === 'True') ?? false
-      })
+      await until('the CRD served', async () => (await cluster.tryKubectl(['get', RECORDS, '-n', SHOP])).code === 0)
       await kubectl('create', '-f', fixture('first-records.yaml'))
       const before = await items(RECORDS, '-n', SHOP)
 

@@ -8,6 +8,7 @@ import { parseAllDocuments } from 'yaml'
 import { type PodTermination, podTerminationSchema } from '../../../src/api/pod-termination.ts'
 import { type Micros, parseTime } from '../../../src/core/time.ts'
 import { displayWidth } from '../../../src/render/text.ts'
+import { removeInstalled } from '../../chart/on-cluster.ts'
 import { type Cluster, ensureCluster, terminalProgress } from '../../cluster/index.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../../src/cli/main.ts')
@@ -28,7 +29,10 @@ const podSpec = (image: string, script: string, graceSeconds: number, preStopSec
 })
 
 beforeAll(async () => {
-  cluster = await ensureCluster({ shape: 'node', progress: terminalProgress(process.stderr), command: 'npm test -- e2e (trace)' })
+  const progress = terminalProgress(process.stderr)
+  cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (trace)' })
+  await removeInstalled(cluster, progress)
+  await cluster.kubectl(['delete', 'crd', 'podterminations.gracewatch.dev', '--ignore-not-found', '--timeout=120s'])
   await cluster.kubectl(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=120s'])
   await cluster.kubectl(['create', 'namespace', NAMESPACE])
   const image = (await cluster.images()).find((reference) => reference.includes('/busybox:')) ?? ''
@@ -46,7 +50,13 @@ beforeAll(async () => {
     bare('asked', podSpec(image, GRACEFUL, 20)),
   ]
   await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
+  // The pod of a Deployment is there a little later.
+  await cluster.kubectl(['rollout', 'status', 'deployment/web', '-n', NAMESPACE, '--timeout=120s'])
   await cluster.kubectl(['wait', 'pods', '--all', '-n', NAMESPACE, '--for=condition=Ready', '--timeout=120s'])
+  const ready = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=web', '-n', NAMESPACE, '-o']
+  await expect
+    .poll(() => cluster.kubectl([...ready, 'jsonpath={.items[*].endpoints[*].conditions.ready}']), { timeout: 120_000 })
+    .toBe('true')
 }, 900_000)
 afterAll(async () => {
   rmSync(folder, { recursive: true })
