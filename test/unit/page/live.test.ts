@@ -61,7 +61,7 @@ class Stream {
 
 async function begin(...first: readonly PodTermination[]) {
   const { server, client } = await given()
-  const object = (record: PodTermination) => ({ ...record }) as Record<string, unknown>
+  const object = (record: PodTermination): Record<string, unknown> => ({ ...record })
   const uids = first.map((record) => server.world.create(record.pod.name, object(record)).metadata.uid)
   const { log } = logged()
   const source = watchRecords({ http: client, log, now: () => NOW, timeZone: 'UTC' })
