@@ -115,10 +115,14 @@ describe('a condition', () => {
   })
 
   it.concurrent('is left alone on a pod that is being deleted, and on one that names no gate', async () => {
-    const namespace = await world.stage.namespace('left')
+    const [namespace, elsewhere] = [await world.stage.namespace('left'), await world.stage.namespace('left-seen')]
+    await world.gate(elsewhere, 'lb')
     await world.pod(namespace, 'left-1')
     await world.pod(namespace, 'left-2', { gates: [] })
     await world.http.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/left-1` })
+    // Gates come by another watch, and may be ahead of it. What comes after the deletion by that of pods has been seen after it.
+    await world.pod(elsewhere, 'seen-1')
+    await world.until(elsewhere, 'seen-1', 'False')
     await world.gate(namespace, 'lb')
     const status = await world.statusOf(namespace, 'lb', 'the pod without', ({ withoutGate }) => withoutGate === 1)
     expect(about(status, 'Injecting')).toMatchObject({ status: 'False', reason: 'NotAsked' })
