@@ -213,7 +213,8 @@ describe('a gate', () => {
         () => undefined,
         () => true as const,
       )
-    await eventually(gone, 20_000, 'the namespace gone')
+    // The namespace controller finds the gate, whose finalizer is about to go, and looks again some eight seconds later.
+    await eventually(gone, 60_000, 'the namespace gone')
   })
 
   it.concurrent('with a selector that cannot be used says what is wrong, and holds up no other', async () => {
