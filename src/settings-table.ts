@@ -141,6 +141,39 @@ export const optionalAddress: Kind<ListenAddress | undefined> = {
   parse: (text) => (text === '' ? { value: undefined } : address.parse(text)),
 }
 
+/** How a program gets to the API server. */
+export const connectionOf = (program: string) => ({
+  kubeconfig: setting({
+    group: 'Connection',
+    flag: 'kubeconfig',
+    value: 'FILE',
+    fallback: '',
+    fallbackText: "the pod's service account",
+    help: `Kubeconfig file to connect with. Without it ${program} has to run in the cluster.`,
+    kind: optionalText,
+  }),
+  context: setting({
+    group: 'Connection',
+    flag: 'context',
+    value: 'NAME',
+    fallback: '',
+    fallbackText: 'its current context',
+    help: 'Context of the kubeconfig file to use.',
+    kind: optionalText,
+  }),
+})
+
+export const LOG_LEVEL = {
+  logLevel: setting({
+    group: 'Process',
+    flag: 'log-level',
+    value: 'LEVEL',
+    fallback: 'info',
+    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+  }),
+} as const
+
 /** Of the metrics port, the same for every program. */
 export const METRICS_PORT = {
   metricsAddress: setting({

@@ -1,16 +1,17 @@
 /** The settings of the controller: the one table that parsing, `--help` and docs/settings.md are made from. */
 import {
   address,
+  connectionOf,
   duration,
   flagValue,
   integer,
+  LOG_LEVEL,
   METRICS_PORT,
   namespaceList,
   namespaceName,
   objectName,
   oneOf,
   optionalInteger,
-  optionalText,
   rowsOf,
   setting,
   settingsHelp,
@@ -19,24 +20,7 @@ import {
 } from './settings-table.ts'
 
 export const SETTINGS = {
-  kubeconfig: setting({
-    group: 'Connection',
-    flag: 'kubeconfig',
-    value: 'FILE',
-    fallback: '',
-    fallbackText: "the pod's service account",
-    help: 'Kubeconfig file to connect with. Without it the controller has to run in the cluster.',
-    kind: optionalText,
-  }),
-  context: setting({
-    group: 'Connection',
-    flag: 'context',
-    value: 'NAME',
-    fallback: '',
-    fallbackText: 'its current context',
-    help: 'Context of the kubeconfig file to use.',
-    kind: optionalText,
-  }),
+  ...connectionOf('the controller'),
   namespaces: setting({
     group: 'Scope',
     flag: 'namespaces',
@@ -343,14 +327,7 @@ export const SETTINGS = {
     help: 'Where /livez and /readyz are served.',
     kind: address,
   }),
-  logLevel: setting({
-    group: 'Process',
-    flag: 'log-level',
-    value: 'LEVEL',
-    fallback: 'info',
-    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
-    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
-  }),
+  ...LOG_LEVEL,
 } as const
 
 export type Key = keyof typeof SETTINGS

@@ -1,14 +1,14 @@
 /** The settings of the agent: the one table that parsing, `--help` and docs/agent-settings.md are made from. */
 import {
   address,
+  connectionOf,
   flagValue,
   integer,
+  LOG_LEVEL,
   METRICS_PORT,
   namespaceList,
   namespaceName,
   objectName,
-  oneOf,
-  optionalText,
   rowsOf,
   setting,
   settingsHelp,
@@ -17,24 +17,7 @@ import {
 } from '../settings-table.ts'
 
 export const AGENT_SETTINGS = {
-  kubeconfig: setting({
-    group: 'Connection',
-    flag: 'kubeconfig',
-    value: 'FILE',
-    fallback: '',
-    fallbackText: "the pod's service account",
-    help: 'Kubeconfig file to connect with. Without it the agent has to run in the cluster.',
-    kind: optionalText,
-  }),
-  context: setting({
-    group: 'Connection',
-    flag: 'context',
-    value: 'NAME',
-    fallback: '',
-    fallbackText: 'its current context',
-    help: 'Context of the kubeconfig file to use.',
-    kind: optionalText,
-  }),
+  ...connectionOf('the agent'),
   nodeName: setting({
     group: 'Node',
     flag: 'node-name',
@@ -119,14 +102,7 @@ export const AGENT_SETTINGS = {
     help: 'Where /livez and /readyz are served.',
     kind: address,
   }),
-  logLevel: setting({
-    group: 'Process',
-    flag: 'log-level',
-    value: 'LEVEL',
-    fallback: 'info',
-    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
-    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
-  }),
+  ...LOG_LEVEL,
 } as const
 
 export const AGENT_ROWS = rowsOf(AGENT_SETTINGS)

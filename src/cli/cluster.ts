@@ -1,5 +1,5 @@
 /** Records out of a cluster, and what to tell a person where there are none. */
-import { GROUP, type PodTermination, VERSION } from '../api/pod-termination.ts'
+import { GROUP, type PodTermination } from '../api/pod-termination.ts'
 import { labelSelectorOf, selects } from '../core/record-filter.ts'
 import { type Micros, parseTime } from '../core/time.ts'
 import { createRecordClient, type RecordClient, type StoredPodTermination } from '../kube/apply.ts'
@@ -42,12 +42,6 @@ export interface ClusterAccess {
 }
 
 const PLURAL = 'podterminations'
-
-/** Where records are. */
-export const RECORDS = {
-  everywhere: `/apis/${GROUP}/${VERSION}/${PLURAL}`,
-  of: (namespace: string) => `/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${PLURAL}`,
-} as const
 
 /** Above this the laptop's clock and the API server's are apart; below it, the whole seconds of a Date header prove nothing. */
 const SKEW = 1_500_000

@@ -3,10 +3,10 @@ import { GROUP, VERSION } from '../api/group.ts'
 import { keyOf, NEEDS } from '../core/doctor/rights.ts'
 import type { DoctorFacts, NodeClock, OwnPod, Reading, Right } from '../core/doctor/types.ts'
 import { type Micros, parseTime } from '../core/time.ts'
+import { RECORDS } from '../kube/apply.ts'
 import { KubeError } from '../kube/errors.ts'
 import { SETTINGS } from '../settings.ts'
 import type { ClusterAccess } from './cluster.ts'
-import { RECORDS } from './cluster.ts'
 
 /** Where the chart puts them unless told otherwise: for those who may not look everywhere. */
 const CONTROLLER_NAMESPACE = SETTINGS.namespace.fallback

@@ -1,11 +1,10 @@
 /** `gracewatch draw`: records out of a file, without a cluster. */
-import { draw } from '../render/draw.ts'
 import { type Parsed, UsageError } from './arguments.ts'
 import { readText } from './files.ts'
 import { type CommandHelp, define } from './help.ts'
-import { isPicture, PICTURES, pictured } from './pictures.ts'
+import { PICTURES, writeDrawings } from './pictures.ts'
 import { recordsIn } from './records.ts'
-import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
+import { OUTPUT_FLAGS, outputOf, TIME_FLAGS } from './terminal.ts'
 
 const flags = {
   output: {
@@ -35,19 +34,7 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
   if (more.length > 0) throw new UsageError(`one file at a time: gracewatch draw ${file}`)
   const output = outputOf(given)
   const where = file === '-' ? 'standard input' : file
-  const options = {
-    width: output.columns ?? DEFAULT_WIDTH,
-    colour: output.colour,
-    wide: given.output === 'wide',
-    timeZone: timeZoneOf(given),
-  }
-  const records = recordsIn(readText(file), where)
-  if (isPicture(given.output)) {
-    output.write(await pictured(records, given.output, { timeZone: options.timeZone }))
-    return
-  }
-  const drawings = records.map((record) => draw(record, options).join('\n'))
-  output.write(`${drawings.join('\n\n\n')}\n`)
+  await writeDrawings(recordsIn(readText(file), where), given, output)
 }
 
 export const command = define(help, flags, run)

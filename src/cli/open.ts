@@ -1,11 +1,12 @@
 /** `gracewatch open`: the page, on this machine, with the rights of who started it. */
 import { randomBytes } from 'node:crypto'
+import { RECORDS } from '../kube/apply.ts'
 import { KubeError } from '../kube/errors.ts'
 import type { KubeHttp } from '../kube/http.ts'
 import { startPage } from '../page/server.ts'
 import { watchRecords } from '../page/source.ts'
 import { CommandError, type Parsed, UsageError } from './arguments.ts'
-import { ALL_NAMESPACES, CLUSTER_FLAGS, everywhereOf, RECORDS, withCluster } from './cluster.ts'
+import { ALL_NAMESPACES, CLUSTER_FLAGS, everywhereOf, withCluster } from './cluster.ts'
 import { type CommandHelp, define } from './help.ts'
 import { hintingLog, untilInterrupted } from './live.ts'
 import { OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'

@@ -1,7 +1,9 @@
 /** Records as files to look at: a drawing, or a document that needs nothing beside it. */
 import type { PodTermination } from '../api/pod-termination.ts'
 import type { Micros } from '../core/time.ts'
+import { draw } from '../render/draw.ts'
 import { UsageError } from './arguments.ts'
+import { DEFAULT_WIDTH, type Output, timeZoneOf } from './terminal.ts'
 
 export const PICTURES = ['svg', 'html'] as const
 export type Picture = (typeof PICTURES)[number]
@@ -22,4 +24,24 @@ export async function pictured(records: readonly PodTermination[], format: Pictu
   if (record === undefined || others.length > 0) throw new UsageError('-o svg is a drawing of one record: -o html takes several')
   const { drawSvg } = await import('../render/svg.ts')
   return `${drawSvg(record, options)}\n`
+}
+
+/** Records of a file, drawn for the terminal or as the picture that was asked for. */
+export async function writeDrawings(
+  records: readonly PodTermination[],
+  given: { readonly output?: string; readonly utc?: true },
+  output: Output,
+): Promise<void> {
+  const timeZone = timeZoneOf(given)
+  if (isPicture(given.output)) {
+    output.write(await pictured(records, given.output, { timeZone }))
+    return
+  }
+  const options = {
+    width: output.columns ?? DEFAULT_WIDTH,
+    colour: output.colour,
+    wide: given.output === 'wide',
+    timeZone,
+  }
+  output.write(`${records.map((record) => draw(record, options).join('\n')).join('\n\n\n')}\n`)
 }

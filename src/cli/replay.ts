@@ -3,14 +3,13 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { recordObject } from '../core/record-object.ts'
-import { draw } from '../render/draw.ts'
 import { type Parsed, UsageError } from './arguments.ts'
 import { recordsFromEvidence } from './evidence-file.ts'
 import { readText } from './files.ts'
 import { type CommandHelp, define } from './help.ts'
-import { isPicture, PICTURES, pictured } from './pictures.ts'
+import { PICTURES, writeDrawings } from './pictures.ts'
 import { printed } from './records.ts'
-import { DEFAULT_WIDTH, OUTPUT_FLAGS, outputOf, TIME_FLAGS, timeZoneOf } from './terminal.ts'
+import { OUTPUT_FLAGS, outputOf, TIME_FLAGS } from './terminal.ts'
 
 const flags = {
   output: {
@@ -49,23 +48,12 @@ async function run({ words, flags: given }: Parsed<typeof flags>): Promise<void>
   const output = outputOf(given)
   const records = recordsFromEvidence(readText(pathOf(file)), file === '-' ? 'standard input' : file)
   const { output: format } = given
-  const timeZone = timeZoneOf(given)
-  if (isPicture(format)) {
-    output.write(await pictured(records, format, { timeZone }))
-    return
-  }
   if (format === 'yaml' || format === 'json') {
     const texts = records.map((record) => printed(recordObject(record), format))
     output.write(texts.join(format === 'yaml' ? '---\n' : ''))
     return
   }
-  const options = {
-    width: output.columns ?? DEFAULT_WIDTH,
-    colour: output.colour,
-    wide: format === 'wide',
-    timeZone,
-  }
-  output.write(`${records.map((record) => draw(record, options).join('\n')).join('\n\n\n')}\n`)
+  await writeDrawings(records, given, output)
 }
 
 /** Real terminations that come with this program. */

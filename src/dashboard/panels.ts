@@ -115,6 +115,18 @@ const ENDS: Row = {
   ],
 }
 
+const signalToExit = (evidence: 'Kernel' | 'API', told: Pick<Panel, 'title' | 'help'>): Panel => ({
+  ...told,
+  ...{ type: 'heatmap', unit: 's', width: 12 },
+  queries: one(
+    sumBy(
+      ['le'],
+      increase(buckets('gracewatch_container_signal_to_exit_seconds', { ...CHOSEN, container_role: 'Main', evidence }), STEP),
+    ),
+    '{{le}}',
+  ),
+})
+
 const GRACE: Row = {
   title: 'The time that it takes',
   panels: [
@@ -127,40 +139,14 @@ const GRACE: Row = {
       warnFrom: 0.8,
       queries: one(top(quantile(0.95, increase(buckets('gracewatch_pod_grace_used_ratio', CHOSEN), SPAN), WORKLOAD)), NAME),
     },
-    {
+    signalToExit('Kernel', {
       title: 'From the stop signal to the exit, measured',
       help: 'Main containers on nodes with an agent, which takes the times from the kernel.',
-      type: 'heatmap',
-      unit: 's',
-      width: 12,
-      queries: one(
-        sumBy(
-          ['le'],
-          increase(
-            buckets('gracewatch_container_signal_to_exit_seconds', { ...CHOSEN, container_role: 'Main', evidence: 'Kernel' }),
-            STEP,
-          ),
-        ),
-        '{{le}}',
-      ),
-    },
-    {
+    }),
+    signalToExit('API', {
       title: 'From the stop signal to the exit, as the API tells it',
       help: 'Main containers on nodes without an agent: in whole seconds.',
-      type: 'heatmap',
-      unit: 's',
-      width: 12,
-      queries: one(
-        sumBy(
-          ['le'],
-          increase(
-            buckets('gracewatch_container_signal_to_exit_seconds', { ...CHOSEN, container_role: 'Main', evidence: 'API' }),
-            STEP,
-          ),
-        ),
-        '{{le}}',
-      ),
-    },
+    }),
     {
       title: 'From Terminating to removed',
       help: 'The whole termination of a pod.',

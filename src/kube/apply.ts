@@ -6,13 +6,18 @@ import type { HttpRequest, HttpResponse, KubeHttp } from './http.ts'
 import { type Refused, refusalOf } from './refusal.ts'
 
 const CONTROLLER = 'gracewatch-controller'
-const PLURAL = 'podterminations'
 /** One refusal may name all unknown fields or only some of them (seen on 1.37), so each round can teach further ones. */
 const MAX_ROUNDS = 16
 const PAGE_SIZE = 100
 const FORGET_AFTER_MS = 600_000
 /** Without these a record is none: a schema that lacks them is another one. */
 const REQUIRED = ['apiVersion', 'kind', 'metadata', 'pod'] as const
+
+/** Where records are. */
+export const RECORDS = {
+  everywhere: `/apis/${GROUP}/${VERSION}/podterminations`,
+  of: (namespace: string) => `/apis/${GROUP}/${VERSION}/namespaces/${namespace}/podterminations`,
+} as const
 
 /** A record to be written. Fields that an earlier apply had and this one lacks are removed by the API server. */
 export type PodTerminationObject = PodTermination & {
@@ -120,9 +125,8 @@ export function createRecordClient(options: RecordClientOptions): RecordClient {
   }
 }
 
-const collectionPath = (namespace?: string) =>
-  `/apis/${GROUP}/${VERSION}/${namespace === undefined ? '' : `namespaces/${namespace}/`}${PLURAL}`
-const recordPath = (namespace: string, name: string) => `${collectionPath(namespace)}/${name}`
+const collectionPath = (namespace: string | undefined) => (namespace === undefined ? RECORDS.everywhere : RECORDS.of(namespace))
+const recordPath = (namespace: string, name: string) => `${RECORDS.of(namespace)}/${name}`
 
 async function apply(
   write: (request: HttpRequest) => Promise<HttpResponse>,

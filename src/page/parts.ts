@@ -132,9 +132,27 @@ export interface TableOptions extends RowOptions {
 }
 
 export const table = (rows: readonly TerminationRow[], { caption, events, most, ...options }: TableOptions): Markup =>
+  scrollTable({
+    ...{ label: caption, caption },
+    heads: COLUMNS.map(([title, wide]) => ({ title, wide })),
+    body: events === undefined ? {} : { 'data-events': events, 'data-most': String(most ?? rows.length) },
+    rows: rows.map((row) => tableRow(row, options)),
+  })
+
+export interface ScrollTable {
+  /** Of what scrolls where the table is wider than the page. */
+  readonly label: string
+  readonly caption: string
+  readonly heads: readonly { readonly title: string; readonly wide?: boolean }[]
+  /** Attributes of what holds the rows. */
+  readonly body?: Readonly<Record<string, string>>
+  readonly rows: readonly Markup[]
+}
+
+export const scrollTable = ({ label, caption, heads, body = {}, rows }: ScrollTable): Markup =>
   element(
     'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
+    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label },
     element(
       'table',
       {},
@@ -145,14 +163,10 @@ export const table = (rows: readonly TerminationRow[], { caption, events, most, 
         element(
           'tr',
           {},
-          ...COLUMNS.map(([title, wide]) => element('th', { scope: 'col', ...(wide ? { class: 'wide' } : {}) }, title)),
+          ...heads.map(({ title, wide = false }) => element('th', { scope: 'col', ...(wide ? { class: 'wide' } : {}) }, title)),
         ),
       ),
-      element(
-        'tbody',
-        events === undefined ? {} : { 'data-events': events, 'data-most': String(most ?? rows.length) },
-        ...rows.map((row) => tableRow(row, options)),
-      ),
+      element('tbody', body, ...rows),
     ),
   )
 

@@ -1,8 +1,7 @@
 /** Where the page has its records from: a watch for the lists, and one read for a record that is opened. */
-import { GROUP, VERSION } from '../api/group.ts'
 import { type PodTermination, podTerminationSchema } from '../api/pod-termination.ts'
 import type { Micros } from '../core/time.ts'
-import { createRecordClient, type StoredPodTermination } from '../kube/apply.ts'
+import { createRecordClient, RECORDS, type StoredPodTermination } from '../kube/apply.ts'
 import { createClock } from '../kube/clock.ts'
 import type { KubeHttp } from '../kube/http.ts'
 import type { Log } from '../kube/log.ts'
@@ -53,7 +52,7 @@ export function watchRecords(options: {
     http,
     log,
     clock: createClock(),
-    path: `/apis/${GROUP}/${VERSION}/${namespace === undefined ? '' : `namespaces/${namespace}/`}podterminations`,
+    path: namespace === undefined ? RECORDS.everywhere : RECORDS.of(namespace),
     decode: decodeRow,
     onChange: ({ type, object }) => {
       if (type === 'Deleted' || type === 'Vanished') book.remove(object.uid)

@@ -7,6 +7,7 @@ import { timelineOf } from '../render/timeline.ts'
 import { wallClock } from '../render/units.ts'
 import { ownerWords, provenance, story, verdict } from '../render/words.ts'
 import { type Child, element, Markup } from '../render/xml.ts'
+import { scrollTable } from './parts.ts'
 
 export interface ToldOptions {
   /** Where an unfinished termination is drawn to; without it, to the last thing known. */
@@ -88,43 +89,23 @@ function marks(record: PodTermination, timeZone: string, now: Micros | undefined
   const caption = `What happened, in causal order; counted from ${wallClock(timeline.start, true, timeZone)}`
   return [
     heading,
-    element(
-      'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Marks' },
-      element(
-        'table',
-        {},
-        element('caption', {}, caption),
-        element(
-          'thead',
+    scrollTable({
+      ...{ label: 'Marks', caption },
+      heads: ['When', 'What', 'Where', 'Who says so, and how sure it is'].map((title) => ({ title })),
+      rows: timeline.marks.map((placed) => {
+        const { mark } = placed
+        const { when, range } = timingOf(placed, timeline)
+        const what = words(mark)
+        const note = mark.message === undefined || mark.message === '' ? '' : `; ${mark.message}`
+        return element(
+          'tr',
           {},
-          element(
-            'tr',
-            {},
-            ...['When', 'What', 'Where', 'Who says so, and how sure it is'].map((title) =>
-              element('th', { scope: 'col' }, title),
-            ),
-          ),
-        ),
-        element(
-          'tbody',
-          {},
-          ...timeline.marks.map((placed) => {
-            const { mark } = placed
-            const { when, range } = timingOf(placed, timeline)
-            const what = words(mark)
-            const note = mark.message === undefined || mark.message === '' ? '' : `; ${mark.message}`
-            return element(
-              'tr',
-              {},
-              element('td', { class: 'time' }, when.replace(/ +/g, ' ')),
-              element('td', { class: what.tone ?? 'plain' }, what.text),
-              element('td', {}, mark.container ?? (mark.service === undefined ? '' : `service ${mark.service}`)),
-              element('td', { class: 'quiet' }, `${provenance(mark, range)}${note}`),
-            )
-          }),
-        ),
-      ),
-    ),
+          element('td', { class: 'time' }, when.replace(/ +/g, ' ')),
+          element('td', { class: what.tone ?? 'plain' }, what.text),
+          element('td', {}, mark.container ?? (mark.service === undefined ? '' : `service ${mark.service}`)),
+          element('td', { class: 'quiet' }, `${provenance(mark, range)}${note}`),
+        )
+      }),
+    }),
   ]
 }

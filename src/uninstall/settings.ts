@@ -1,26 +1,9 @@
 /** The settings of the program that runs before Gracewatch is uninstalled, or once its gates are off: one table, as the others have. */
 import { type Configured, type ParsedConfig, readSettings } from '../config.ts'
-import { duration, flagValue, namespaceName, oneOf, optionalText, rowsOf, setting, settingsHelp } from '../settings-table.ts'
+import { connectionOf, duration, flagValue, LOG_LEVEL, namespaceName, rowsOf, setting, settingsHelp } from '../settings-table.ts'
 
 const UNINSTALL_SETTINGS = {
-  kubeconfig: setting({
-    group: 'Connection',
-    flag: 'kubeconfig',
-    value: 'FILE',
-    fallback: '',
-    fallbackText: "the pod's service account",
-    help: 'Kubeconfig file to connect with. Without it the program has to run in the cluster.',
-    kind: optionalText,
-  }),
-  context: setting({
-    group: 'Connection',
-    flag: 'context',
-    value: 'NAME',
-    fallback: '',
-    fallbackText: 'its current context',
-    help: 'Context of the kubeconfig file to use.',
-    kind: optionalText,
-  }),
+  ...connectionOf('the program'),
   namespace: setting({
     group: 'What',
     flag: 'namespace',
@@ -53,14 +36,7 @@ const UNINSTALL_SETTINGS = {
     help: 'How long the controller has for that.',
     kind: duration('0s', 0),
   }),
-  logLevel: setting({
-    group: 'Process',
-    flag: 'log-level',
-    value: 'LEVEL',
-    fallback: 'info',
-    help: 'Least severe level that is logged: trace, debug, info, warn, error or fatal.',
-    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
-  }),
+  ...LOG_LEVEL,
 } as const
 
 export type UninstallConfig = Configured<typeof UNINSTALL_SETTINGS>

@@ -1,11 +1,10 @@
 /** The recorder as a part of the program: its watches, its leadership, and what the leader does from time to time. */
-import { GROUP, VERSION } from '../../api/group.ts'
 import type { PodTermination } from '../../api/pod-termination.ts'
 import type { EndpointSliceSnapshot, EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
 
 import type { Offset } from '../../core/termination/clocks.ts'
 import { formatTime, MILLISECOND, type Micros, parseTime, SECOND } from '../../core/time.ts'
-import { createRecordClient, type RecordClient } from '../../kube/apply.ts'
+import { createRecordClient, RECORDS, type RecordClient } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
 import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
@@ -178,7 +177,7 @@ export class RecorderController implements Controller {
       onGap: (gap) => recorder.onGap('EndpointSlice', gap),
     })
     // Those that are Complete, which are the many, are neither listed nor kept; what an agent adds to one is looked for.
-    this.open = this.#reflector(`/apis/${GROUP}/${VERSION}/podterminations`, decodeTermination, {
+    this.open = this.#reflector(RECORDS.everywhere, decodeTermination, {
       fieldSelector: 'state!=Complete',
       keep: 'none',
       onChange: (change) => {

@@ -1,7 +1,7 @@
 /** Deletes records past their age, and past the count in a namespace and in the cluster. Reads metadata only. */
-import { GROUP, VERSION } from '../../api/pod-termination.ts'
+import { GROUP } from '../../api/group.ts'
 import { isAbnormalByLabels } from '../../core/record-object.ts'
-import type { RecordClient } from '../../kube/apply.ts'
+import { RECORDS, type RecordClient } from '../../kube/apply.ts'
 import { KubeError } from '../../kube/errors.ts'
 import type { KubeHttp } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
@@ -116,7 +116,7 @@ export class Retention {
       try {
         const response = await this.#options.http.request({
           method: 'GET',
-          path: `/apis/${GROUP}/${VERSION}/podterminations`,
+          path: RECORDS.everywhere,
           query: { limit: PAGE_SIZE, continue: token },
           accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
           timeoutMs: 60_000,

@@ -1,5 +1,7 @@
 /** What the terminations of one workload say about its grace period and its preStop hook, and how sure that is. */
 import type { PodTermination } from '../../api/pod-termination.ts'
+import { DRAIN_TIME } from '../termination/findings.ts'
+import { SECOND } from '../time.ts'
 import { hookOf, isCutShort } from './needs.ts'
 import { atMostShare, type Bounded, percentile } from './quantiles.ts'
 
@@ -33,8 +35,7 @@ const STEP = 5
 const WORTH_LOWERING = 0.5
 /** A share that no number needs to be put on. */
 const TOO_FEW = 0.2
-/** As the finding NoDrainTime has it: proxies need about this long to hear of an endpoint that left. */
-const DRAIN_SECONDS = 5
+const DRAIN_SECONDS = DRAIN_TIME / SECOND
 
 /** The EndpointSlice controller takes an endpoint out in far less. */
 const LONG_HOOK = 10

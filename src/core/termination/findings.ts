@@ -11,7 +11,7 @@ import { momentOf } from './measured.ts'
 import { MINIMUM_STOP } from './stop-rules.ts'
 
 /** Proxies and load balancers need about this long to hear of an endpoint that left. */
-const DRAIN_TIME = 5 * SECOND
+export const DRAIN_TIME = 5 * SECOND
 /** Share of the grace period above which a graceful end is a warning. */
 const NEARLY = 80
 /** Ends at which nothing killed the container. */
