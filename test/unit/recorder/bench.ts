@@ -10,7 +10,7 @@ import { KubeError } from '../../../src/kube/errors.ts'
 import type { KubeHttp } from '../../../src/kube/http.ts'
 import type { Log } from '../../../src/kube/log.ts'
 import type { Refused } from '../../../src/kube/refusal.ts'
-import { EPOCH, micros, type PodStory } from '../builders.ts'
+import { aPod, EPOCH, micros, type PodOptions, type PodStory } from '../builders.ts'
 
 export interface Write {
   /** Seconds of true time. */
@@ -30,6 +30,21 @@ export const refused = (reason: Refused['reason'], message: string = reason): Re
   retry: reason === 'QuotaExceeded' || reason === 'Forbidden' || reason === 'NotInstalled' ? 'Later' : 'Never',
   message,
 })
+
+/** A pod with one container that is deleted at 0. */
+export const begins = (options: PodOptions = {}): PodStory =>
+  aPod(options).running().seen().deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 })
+
+/** An orderly end of `app` at this time. */
+export const ends = (pod: PodStory, at: number, code = 0): PodStory =>
+  pod
+    .exited('app', { at, code })
+    .reported({ at: at + 0.1, phase: code === 0 ? 'Succeeded' : 'Failed' })
+    .removed({ at: at + 0.3 })
+
+export const quick = (options: PodOptions = {}) => ends(begins(options), 0.5)
+/** By force, after 5 s of grace. */
+export const killed = (options: PodOptions = {}) => ends(begins({ grace: 5, ...options }), 5.2, 137)
 
 export class Bench {
   readonly writes: Write[] = []

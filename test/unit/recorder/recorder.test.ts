@@ -1,24 +1,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { KubeError } from '../../../src/kube/errors.ts'
-import { aPod, micros, type PodOptions, type PodStory } from '../builders.ts'
-import { Bench, refused } from './bench.ts'
+import { aPod, micros } from '../builders.ts'
+import { Bench, begins, ends, killed, quick, refused } from './bench.ts'
 
 afterEach(() => {
   vi.useRealTimers()
 })
-
-const begins = (options: PodOptions = {}): PodStory =>
-  aPod(options).running().seen().deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 })
-
-/** An orderly end of `app` at this time. */
-const ends = (pod: PodStory, at: number, code = 0): PodStory =>
-  pod
-    .exited('app', { at, code })
-    .reported({ at: at + 0.1, phase: code === 0 ? 'Succeeded' : 'Failed' })
-    .removed({ at: at + 0.3 })
-
-const quick = (options: PodOptions = {}) => ends(begins(options), 0.5)
-const killed = (options: PodOptions = {}) => ends(begins({ grace: 5, ...options }), 5.2, 137)
 
 const UID_2 = '84b61cdb-0000-4c1e-9d3a-5a3f4c2b1a09'
 

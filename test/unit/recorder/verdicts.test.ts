@@ -3,21 +3,15 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
 import { KubeError } from '../../../src/kube/errors.ts'
 import { DEFINITIONS } from '../../../src/metrics/definitions.ts'
-import { aPod, micros, type PodOptions } from '../builders.ts'
-import { Bench, refused } from './bench.ts'
+import { aPod, micros } from '../builders.ts'
+import { Bench, begins, ends, killed, quick, refused } from './bench.ts'
 
 afterEach(() => {
   vi.useRealTimers()
 })
 
-const begins = (options: PodOptions = {}) =>
-  aPod(options).running().seen().deleted({ at: 0 }).acknowledged({ at: 0.1 }).killing('app', { at: 0.1 })
-const quick = (options: PodOptions = {}) =>
-  begins(options).exited('app', { at: 0.5, code: 0 }).reported({ at: 0.6, phase: 'Succeeded' }).removed({ at: 0.8 })
 /** Takes longer than a record waits for its first write. */
-const slow = () => begins().exited('app', { at: 4, code: 0 }).reported({ at: 4.1, phase: 'Succeeded' }).removed({ at: 4.3 })
-const killed = () =>
-  begins({ grace: 5 }).exited('app', { at: 5.2, code: 137 }).reported({ at: 5.3, phase: 'Failed' }).removed({ at: 5.5 })
+const slow = () => ends(begins(), 4)
 const NAME = 'web-7d4b9c-x2x9k.84b61cdb'
 
 describe('a verdict', () => {
