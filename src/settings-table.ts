@@ -5,6 +5,7 @@
 
 import { DURATION, parseDuration } from './core/duration.ts'
 import { MILLISECOND } from './core/time.ts'
+import { wrapped } from './wrap.ts'
 
 const MAX_DURATION_MS = 10 * 365 * 24 * 3_600_000
 
@@ -224,21 +225,11 @@ export function settingsHelp(title: string, rows: Rows): string {
     if (row.group !== group) lines.push('', `${row.group}:`)
     group = row.group
     lines.push(`  --${row.flag}=${row.value}`.padEnd(44) + envName(row.flag))
-    lines.push(...wrap(`${row.help} (default: ${row.fallbackText ?? row.fallback})`, 92).map((line) => `      ${line}`))
+    lines.push(
+      ...wrapped(`${row.help} (default: ${row.fallbackText ?? row.fallback})`.split(' '), 92).map((line) => `      ${line}`),
+    )
   }
   return `${lines.join('\n')}\n`
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line]
 }
 
 /** One Markdown table a group, each below its heading. */

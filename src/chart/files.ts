@@ -3,6 +3,7 @@ import { stringify } from 'yaml'
 import { customResourceDefinition, RESOURCES } from '../api/crd.ts'
 import { GROUP } from '../api/group.ts'
 import { productVersion } from '../version.ts'
+import { wrapped } from '../wrap.ts'
 import { type Schema, VALUES } from './values.ts'
 
 export const CHART = 'deploy/chart'
@@ -90,7 +91,9 @@ function valuesYaml(head: string): string {
 }
 
 function valueLines(name: string, schema: Schema, indent: string): string[] {
-  const comment = wrap(schema.description ?? '', WIDTH - indent.length - 2).map((line) => `${indent}# ${line}`)
+  const comment = wrapped((schema.description ?? '').match(/\S+/g) ?? [], WIDTH - indent.length - 2).map(
+    (line) => `${indent}# ${line}`,
+  )
   if (isSection(schema)) {
     const children = childrenOf(schema)
     const set = children.some(([, child]) => isSection(child) || child.default !== undefined)
@@ -159,14 +162,4 @@ function tableRows(path: string, schema: Schema): string[] {
   const fallback = standard === undefined ? '' : `\`${JSON.stringify(standard)}\``
   const words = Array.isArray(schema.enum) ? ` One of ${schema.enum.map((word) => `\`${word}\``).join(', ')}.` : ''
   return [`| \`${path}\` | ${fallback} | ${help}${words} |`]
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word)
-    else lines[lines.length - 1] = `${last} ${word}`
-  }
-  return lines.filter((line) => line !== '')
 }

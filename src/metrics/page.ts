@@ -1,4 +1,5 @@
 /** docs/metrics.md, made from the table. */
+import { wrapped } from '../wrap.ts'
 import { AGENT_PROCESS } from './agent-definitions.ts'
 import {
   type Definition,
@@ -69,7 +70,7 @@ export function metricsPage(note: string): string {
     '      - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: metrics, action: keep}',
     '      - {source_labels: [__meta_kubernetes_pod_node_name], target_label: node}',
     '```',
-    ...SECTIONS.flatMap(([source, title, text]) => ['', `## ${title}`, '', ...wrapped(text), '', ...table(source)]),
+    ...SECTIONS.flatMap(([source, title, text]) => ['', `## ${title}`, '', ...wrapped(wordsOf(text), 150), '', ...table(source)]),
     '',
     '## Labels',
     '',
@@ -106,13 +107,5 @@ function labelRow(name: LabelName): string {
   return `| \`${name}\` | ${label.help} | ${label.values === undefined ? `not known beforehand; bounded by ${label.bound}` : label.values.join(', ')} |`
 }
 
-/** At the width of the repository's Markdown, with what stands as code on one line. */
-function wrapped(text: string): string[] {
-  const lines: string[] = []
-  for (const [word] of text.matchAll(/`[^`]*`\S*|\S+/g)) {
-    const last = lines.at(-1)
-    if (last === undefined || last.length + word.length >= 150) lines.push(word)
-    else lines[lines.length - 1] = `${last} ${word}`
-  }
-  return lines
-}
+/** What stands as code is one word. */
+const wordsOf = (text: string): readonly string[] => text.match(/`[^`]*`\S*|\S+/g) ?? []
