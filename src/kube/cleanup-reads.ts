@@ -21,7 +21,10 @@ const FINISHED = 'status.phase!=Pending,status.phase!=Running,status.phase!=Unkn
 const PAGE_SIZE = 500
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'
 
-/** Of one namespace, or of all. Throws KubeError where pods or PodCleanups cannot be listed; without Jobs and ReplicaSets the plan is only more careful. */
+/**
+ * Of one namespace, or of all. Throws KubeError where pods or PodCleanups cannot be listed; without Jobs and ReplicaSets the plan is only more
+ * careful.
+ */
 export async function readCleanup(http: KubeHttp, namespace?: string): Promise<CleanupFacts> {
   const within = namespace === undefined ? '' : `namespaces/${namespace}/`
   const missing: string[] = []
