@@ -25,6 +25,9 @@ const NO_CLIENT = `data:text/javascript,${encodeURIComponent(`
     return next(specifier, context)
   } })`)}`
 
+/** A process each, and so a test each. */
+const HELPS = [['--help'], ...[...COMMANDS.keys()].map((name) => [name, '--help'])]
+
 function gracewatch(args: readonly string[], input = '', timeZone = 'UTC') {
   const result = spawnSync(process.execPath, ['--import', NO_CLIENT, join(root, 'src/cli/main.ts'), ...args], {
     encoding: 'utf8',
@@ -181,14 +184,11 @@ describe('help', () => {
     expect(gracewatch(['help', 'draw']).stdout).toBe(help.stdout)
   })
 
-  it('fits into 100 columns', () => {
+  it.each(HELPS)('of %j fits into 100 columns', (...args) => {
     // list, show and controller load the client for their help as well, as it stands beside their code.
-    for (const name of ['', ...COMMANDS.keys()]) {
-      const args = name === '' ? ['--help'] : [name, '--help']
-      const { stdout } = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), ...args], { encoding: 'utf8' })
-      expect(stdout, name).toMatch(/\n$/)
-      for (const line of stdout.split('\n')) expect(displayWidth(line), `${name}: ${line}`).toBeLessThanOrEqual(100)
-    }
+    const { stdout } = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), ...args], { encoding: 'utf8' })
+    expect(stdout).toMatch(/\n$/)
+    for (const line of stdout.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(100)
   })
 })
 
@@ -203,7 +203,7 @@ describe('as a plugin of kubectl', () => {
   })
   afterAll(() => rmSync(bin, { recursive: true, force: true }))
 
-  it('speaks of itself as it was called, in 100 columns', () => {
+  it('speaks of itself as it was called', () => {
     const { stdout } = asPlugin('--help')
     expect(stdout).toMatch(/^Usage: kubectl gracewatch COMMAND \[ARGUMENTS\]$/m)
     expect(asPlugin('shwo').stderr).toMatch(/^gracewatch: there is no command shwo: did you mean show\?\n$/)
@@ -211,13 +211,15 @@ describe('as a plugin of kubectl', () => {
       status: 2,
       stderr: 'gracewatch: name a file: kubectl gracewatch draw FILE (- reads standard input)\n',
     })
-    for (const name of ['', ...COMMANDS.keys()]) {
-      const help = asPlugin(...(name === '' ? ['--help'] : [name, '--help'])).stdout
-      for (const line of help.split('\n')) expect(displayWidth(line), `${name}: ${line}`).toBeLessThanOrEqual(100)
-      // kubectl's own examples stand as they are.
-      expect(help.replaceAll('kubectl gracewatch', '')).not.toMatch(/\bgracewatch [a-z]/)
-    }
-  }, 60_000)
+  })
+
+  it.each(HELPS)('does so in the help of %j, in 100 columns', (...args) => {
+    const help = asPlugin(...args).stdout
+    expect(help).toMatch(/\n$/)
+    for (const line of help.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(100)
+    // kubectl's own examples stand as they are.
+    expect(help.replaceAll('kubectl gracewatch', '')).not.toMatch(/\bgracewatch [a-z]/)
+  })
 
   it('does the same', () => {
     expect(asPlugin('draw', file, '--utc').stdout).toBe(gracewatch(['draw', file]).stdout)
