@@ -27,7 +27,8 @@ export interface TestBed {
 
 /** To be called at the top of a test file; what it gives is there from beforeAll on. */
 export function useApiServer(slug: string): TestBed {
-  const suffix = Math.random().toString(36).slice(2, 8)
+  // Begins with a letter: names of groups are made of it, and categories of those.
+  const suffix = `t${Math.random().toString(36).slice(2, 7).padEnd(5, '0')}`
   const namespace = `gw-${slug}-${suffix}`
   let bed: { cluster: Cluster; http: KubeHttp; attached: boolean } | undefined
   const clock = createClock()
