@@ -46,6 +46,8 @@ const HELPER = /^(runc|crun|youki)/
 /** As such a helper can be called as well, having started itself anew from /proc/self/exe or from a file descriptor. */
 const HELPER_ANEW = /^(exe|\d+)$/
 const MAX_LOOKED_AT = 64
+/** Of the tree of a container's processes, while some of them end. */
+const MAX_WALKS = 3
 const MEET_AGAIN: Micros = 5_000_000
 /** Processes and containers that a node can have at once, with room to spare; beyond that the oldest are forgotten. */
 const MAX_KNOWN = 65_536
@@ -209,13 +211,30 @@ export class Processes {
     this.#noteThreads(first)
     const processes: ProcessView[] = []
     const nsPids = new Map<number, number>()
+    const asked = new Set([first.pid])
     const queue = [first.pid]
-    for (let next = queue.shift(); next !== undefined && processes.length < MAX_LOOKED_AT; next = queue.shift()) {
-      const view = this.#view(next, container, nsPids)
-      if (view === undefined) continue
-      if (next === first.pid) first.aliveAt = Math.max(first.aliveAt, now)
-      processes.push(view)
-      queue.push(...this.#proc.children(next))
+    const follow = (pid: number) => {
+      const children = this.#proc.children(pid).filter((child) => !asked.has(child))
+      for (const child of children) asked.add(child)
+      queue.push(...children)
+    }
+    for (let walks = 1; ; walks++) {
+      let ended = false
+      for (let next = queue.shift(); next !== undefined && processes.length < MAX_LOOKED_AT; next = queue.shift()) {
+        const view = this.#view(next, container, nsPids)
+        if (view === undefined) {
+          ended = true
+          continue
+        }
+        if (next === first.pid) first.aliveAt = Math.max(first.aliveAt, now)
+        processes.push(view)
+        follow(next)
+      }
+      // The children of one that ends go to one that was asked for its own before (kernel/exit.c, forget_original_parent).
+      ended ||= processes.some(({ pid }) => pid !== first.pid && (this.#proc.stat(pid)?.exiting ?? true))
+      if (!ended || queue.length > 0 || walks === MAX_WALKS) break
+      for (const { pid } of [...processes]) follow(pid)
+      if (queue.length === 0) break
     }
     return { processes, more: queue.length, ...(this.#isEnding(first.pid) ? { partial: true } : {}) }
   }

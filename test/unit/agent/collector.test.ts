@@ -157,3 +157,31 @@ test.each([
   expect(look).toMatchObject({ type: 'Look', processes: pids.map((pid) => ({ pid })) })
   expect(look?.type === 'Look' ? look.partial : 'no look').toBe(partial)
 })
+
+test('a process whose parent ends during the look is found where it then is', () => {
+  const GRANDCHILD = 202
+  below()
+  put(GRANDCHILD, 'node', CHILD, CGROUP, `${GRANDCHILD}\t3`)
+  // Between the question for the children of the container process and that for those of its child, the child ends.
+  class Moving extends Procfs {
+    override children(pid: number): number[] {
+      const children = super.children(pid)
+      if (pid === CHILD) {
+        put(CHILD, 'sh', APP, CGROUP, `${CHILD}\t2`, EXITING)
+        put(GRANDCHILD, 'node', APP, CGROUP, `${GRANDCHILD}\t3`)
+        writeFileSync(join(root, `${APP}/task/${APP}/children`), `${CHILD} ${GRANDCHILD} `)
+      }
+      return children
+    }
+  }
+  const nothing = () => undefined
+  const moving = new Processes(new Moving(root), () => mono, { container: nothing, exec: nothing })
+  moving.find(APP)
+  const { processes: found, more } = moving.look(moving.container(ID) as ContainerEntry) // found right above
+  expect(found.map(({ pid, nsParent }) => [pid, nsParent])).toEqual([
+    [APP, 0],
+    [CHILD, 1],
+    [GRANDCHILD, 1],
+  ])
+  expect(more).toBe(0)
+})
