@@ -52,6 +52,8 @@ export class CleanupMetrics {
     for (const { error } of acted.failed) this.#fail(error.code, 1)
     const kept = new Map<string, number>()
     for (const { action, reason } of planned.verdicts) if (action === 'Keep') kept.set(reason, (kept.get(reason) ?? 0) + 1)
+    // No decision of the plan, and all the same why they stay.
+    if (acted.refused.length > 0) kept.set('RecordRefused', acted.refused.length)
     this.#kept = kept
     this.#problems = planned.reports
       .flatMap((report) => {

@@ -13,7 +13,7 @@ export interface RulePass {
   readonly report: RuleReport
   readonly deleted: readonly Verdict[]
   readonly refused: Acted['refused']
-  /** Those among them that failed before and are left alone for a while. */
+  /** Also those that failed before and are left alone for a while. */
   readonly failed: Acted['failed']
 }
 

@@ -186,6 +186,7 @@ describe('cleanup', () => {
     expect(value('failures_total', 'Forbidden')).toBe(1)
     expect(value('kept_pods', 'HasFinalizers')).toBe(1)
     expect(value('kept_pods', 'WithinThreshold')).toBe(1)
+    expect(value('kept_pods', 'RecordRefused')).toBe(1)
     // Of the threshold, which has no name.
     expect(await seriesOf('gracewatch_cleanup_rule_problems')).toEqual([
       { namespace: '', cleanup: '', problem: 'RecordRefused', value: 1 },
