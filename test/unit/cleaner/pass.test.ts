@@ -1,4 +1,5 @@
 /** What a pass does with a plan, with the API server's answers put in: each way in which a pod can turn out not to go. */
+import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { act, Held, inTurns } from '../../../src/controllers/cleaner/pass.ts'
 import { RateLimit } from '../../../src/controllers/rate-limit.ts'
@@ -55,12 +56,12 @@ describe('a pass', () => {
   const http = {
     async request(request: HttpRequest) {
       calls.push(`${request.method} ${request.path.split('/').at(-1)}`)
-      const answer = answers(request)
+      const answer = await answers(request)
       if (answer instanceof Error) throw answer
       return { json: () => answer } as HttpResponse // all that is read of it
     },
   } as KubeHttp // all that is used of it
-  const run = (verdicts: readonly Verdict[], proceed = () => true) =>
+  const run = (verdicts: readonly Verdict[], proceed = () => true, concurrency = 1) =>
     act(
       {
         http,
@@ -73,7 +74,7 @@ describe('a pass', () => {
         podOf: (uid) => ({ uid, name: uid.split('/')[1], resourceVersion: uid.endsWith('newer') ? '8' : '7' }) as PodSnapshot, // all that is read of it
         guard: () => new AbortController().signal,
         limit: new RateLimit(10_000),
-        concurrency: 1,
+        concurrency,
         now: () => now,
       },
       held,
@@ -202,6 +203,24 @@ describe('a pass', () => {
     const full = Array.from({ length: 5 }, (_, index) => verdict('full', `p${index}`))
     await run(full)
     expect(await run(full, () => false)).toMatchObject({ refused: full.map((each) => ({ verdict: each, refusal: QUOTA })) })
+  })
+
+  it('works at as many pods at once as it may, and at no more', async () => {
+    const usual = answers
+    let [underWay, most] = [0, 0]
+    answers = async (request) => {
+      most = Math.max(most, ++underWay)
+      await setImmediate()
+      underWay--
+      return usual(request)
+    }
+    const verdicts = ['a', 'b'].flatMap((namespace) =>
+      Array.from({ length: 10 }, (_, index) => verdict(namespace, `${namespace}${index}`)),
+    )
+    const acted = await run(verdicts, () => true, 3)
+    expect(most).toBe(3)
+    expect(names(acted.deleted).toSorted()).toEqual(names(verdicts).toSorted())
+    expect(calls.filter((call) => call.startsWith('DELETE'))).toHaveLength(20)
   })
 
   it('stops where it is told to', async () => {
