@@ -2,8 +2,8 @@
  * Thousands of finished pods brought to a threshold: by Gracewatch, and on the same set by kube-controller-manager's own collector. Times are
  * printed, for they are the machine's; which pods go and what is recorded of them is what has to hold.
  *
- * In `npm test` there are 300, and only what has to hold is looked at; GRACEWATCH_CLEANUP_PODS=10000 makes it so many, prints every figure of
- * docs/cleanup.md, and takes a quarter of an hour.
+ * In `npm test` there are 300; GRACEWATCH_CLEANUP_PODS=10000 makes it so many, prints every figure of docs/cleanup.md, and takes a quarter of
+ * an hour.
  */
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,11 +12,11 @@ import { established, root, useApiServer } from '../connect.ts'
 import type { ControllerProcess } from '../recorder/controller.ts'
 import { createIdentity } from '../recorder/identity.ts'
 import { Kubelet } from '../recorder/kubelet.ts'
-import { delay, eventually } from '../waiting.ts'
+import { delay } from '../waiting.ts'
 import { type Deletion, Deletions } from './deletions.ts'
 import { buildController, startController } from './gracewatch.ts'
 import { Pile, type PilePod, type What } from './pile.ts'
-import { Podgc } from './podgc.ts'
+import { noneFinished, Podgc } from './podgc.ts'
 import { requestsServed, since } from './requests.ts'
 
 const MANY = process.env.GRACEWATCH_CLEANUP_PODS
@@ -60,7 +60,7 @@ beforeAll(async () => {
   // What podgc deletes as well is a pod whose node is not there.
   kubelet = await Kubelet.start(bed.http, bed.namespace)
   pile = await Pile.prepare(bed, kubelet.node)
-  await nobodyElses()
+  await noneFinished(bed.http)
 }, 10 * MINUTES)
 
 afterAll(async () => {
@@ -74,16 +74,6 @@ afterAll(async () => {
   if (roles.length > 0) await bed.cluster.tryKubectl(['delete', ...roles, '--wait=false'])
   for (const crd of broughtCrds) await bed.cluster.tryKubectl(['delete', 'crd', crd, '--wait=false'])
 }, 10 * MINUTES)
-
-/** podgc counts the pods of the whole cluster: those of other tests have to be gone. */
-async function nobodyElses(): Promise<void> {
-  const fieldSelector = 'status.phase!=Pending,status.phase!=Running,status.phase!=Unknown'
-  const none = async () => {
-    const list = await bed.http.request({ method: 'GET', path: '/api/v1/pods', query: { fieldSelector, limit: 1 } })
-    return list.json<{ items: object[] }>().items.length === 0 || undefined
-  }
-  await eventually(none, 60_000, 'finished pods of others gone')
-}
 
 async function filled(what: What, count = COUNT): Promise<Map<string, PilePod>> {
   await pile.clear()
@@ -109,6 +99,12 @@ function perDelete(requests: readonly (readonly [string, number])[], deletes: nu
   const total = requests.reduce((sum, [, count]) => sum + count, 0)
   const commonest = requests.slice(0, 4).map(([key, count]) => `${key} ${share(count)}`)
   return `${share(total)} requests a delete (${commonest.join(', ')})`
+}
+
+/** Of the deletions a second, neither held back by a rate. */
+function tellRatio(what: string, rate: number | undefined): void {
+  const { podgc } = rates
+  if (rate !== undefined && podgc !== undefined) figures.push(`Gracewatch ${what}: ${(rate / podgc).toFixed(2)} of podgc's rate`)
 }
 
 interface GracewatchRun {
@@ -227,6 +223,7 @@ describe(`${COUNT} finished pods`, () => {
           `${perDelete(requests, TO_DELETE)}; no record of ${count((pod) => pod?.phase === 'Failed')} Failed pods, and ` +
           `${count((pod) => pod?.protected)} of those gone that Gracewatch leaves alone`,
       )
+      tellRatio('with a record of each Failed pod', rates.mixed)
     },
     PATIENCE_MS * 2,
   )
@@ -238,12 +235,7 @@ describe(`${COUNT} finished pods`, () => {
     'Gracewatch where nothing is to be recorded, as podgc records nothing',
     async () => {
       rates.succeeded = await byGracewatch({ what: 'Succeeded', rate: UNBOUND, concurrency: DEFAULT_CONCURRENCY })
-      const { mixed, podgc, succeeded } = rates
-      if (mixed === undefined || podgc === undefined) return
-      const ratio = (rate: number) => (rate / podgc).toFixed(2)
-      figures.push(
-        `ratio to podgc, neither held back by a rate: ${ratio(succeeded)} without records, ${ratio(mixed)} with a record of each Failed pod`,
-      )
+      tellRatio('without records', rates.succeeded)
     },
     PATIENCE_MS * 2,
   )

@@ -1,12 +1,11 @@
 /** What happens to a pod, or to the API server, between the plan and the DELETE. */
 import { describe, expect, it } from 'vitest'
+import type { CleanupStatus } from '../../../src/api/pod-cleanup.ts'
 import type { Running } from '../recorder/stage.ts'
 import { eventually } from '../waiting.ts'
 import type { Shared } from './shared.ts'
-import { condition, deletes, kept, type World } from './world.ts'
+import { condition, deletes, FORBIDDEN, kept, type World } from './world.ts'
 
-/** A pass begins within 10 s of a change, also of one that came while another was under way. */
-const SOON = { timeoutMs: 14_000 }
 /** Pods that are worked at side by side. */
 const CONCURRENCY = 8
 
@@ -49,7 +48,7 @@ export function races(shared: Shared): void {
       })
       await world.finished(namespace, 'web-0')
       await world.rule(namespace, 'all', { keep: { total: 0 } })
-      const status = await world.statusOf(namespace, 'all', 'the other one kept', (now) => kept(now).KeepAnnotation === 1, SOON)
+      const status = await world.statusOf(namespace, 'all', 'the other one kept', (now) => kept(now).KeepAnnotation === 1)
       expect(replaced.calls()).toBe(1)
       expect((await world.pods(namespace)).map(({ metadata }) => metadata.uid)).toEqual([uid])
       // Somebody else has deleted it.
@@ -71,7 +70,7 @@ export function races(shared: Shared): void {
       )
       await world.finished(namespace, 'job-1')
       await world.rule(namespace, 'all', { keep: { total: 0 } })
-      const status = await world.statusOf(namespace, 'all', 'held', (now) => kept(now).HasFinalizers === 1, SOON)
+      const status = await world.statusOf(namespace, 'all', 'held', (now) => kept(now).HasFinalizers === 1)
       expect(put.calls()).toBe(1)
       expect(status.deleted).toBe(0)
       const [pod] = await world.pods(namespace)
@@ -100,6 +99,39 @@ export function races(shared: Shared): void {
       const preconditions = { uid: metadata.uid, resourceVersion: metadata.resourceVersion }
       expect(sent).toEqual({ apiVersion: 'v1', kind: 'DeleteOptions', preconditions })
       expect(others).toEqual([])
+    })
+  })
+
+  describe.concurrent('a pod that nobody may delete', () => {
+    it('holds the others up no more than itself, is named in the status, and goes by itself once it may', async () => {
+      const { world, running } = shared
+      const namespace = shared.spaces.forbidden
+      const [first, held = '', ...others] = await world.many(namespace, 4)
+      const allow = await world.forbidDeletion(namespace, held)
+      try {
+        await world.rule(namespace, 'all', { keep: { total: 0 } })
+        const failing = ({ deleted, errors }: CleanupStatus) => deleted === 3 && errors !== undefined
+        const status = await world.statusOf(namespace, 'all', 'others deleted, one not', failing)
+        expect(status.errors).toEqual([{ pod: held, reason: 'Forbidden', message: expect.stringContaining(FORBIDDEN) }])
+        expect(condition(status, 'Failing')).toMatchObject({
+          ...{ status: 'True', reason: 'Forbidden', message: status.errors?.[0]?.message },
+        })
+        // Its record stands: what fails is the deletion.
+        expect(condition(status, 'RecordRefused')).toMatchObject({ status: 'False' })
+        expect(kept(status)).toEqual({})
+        expect(await world.names(namespace)).toEqual([held])
+      } finally {
+        await allow()
+      }
+      await world.left(namespace, [], 90_000)
+      const settled = await world.statusOf(namespace, 'all', '4 deleted', ({ deleted }) => deleted === 4)
+      expect(settled.errors).toBeUndefined()
+      expect(condition(settled, 'Failing')).toMatchObject({ status: 'False', reason: 'NothingFailed' })
+      const answers = (name = '') => deletes(running.front, namespace, name).map((call) => call.status)
+      for (const name of [first, ...others]) expect(answers(name)).toEqual([200])
+      const refused = answers(held)
+      expect(refused.pop()).toBe(200)
+      expect(new Set(refused)).toEqual(new Set([403]))
     })
   })
 
@@ -135,6 +167,14 @@ export function races(shared: Shared): void {
           return (await Promise.all(calls)).some(({ status }) => status === 429) || undefined
         }
         await eventually(inForce, 30_000, 'the flow schema in force')
+        // The first come to the API server together, so that one of them is served and others are refused.
+        const together = Promise.withResolvers<void>()
+        let asked = 0
+        front.before('DELETE', podCall(namespace, 'pod-[^/]+'), async () => {
+          if (++asked === CONCURRENCY / 2) together.resolve()
+          await together.promise
+          return undefined
+        })
         await world.many(namespace, COUNT, { phase: 'Succeeded' })
         await world.rule(namespace, 'all', { keep: { total: 0 } })
         await world.left(namespace, [], 90_000)
@@ -143,8 +183,8 @@ export function races(shared: Shared): void {
         console.log(`priority level without a seat: ${calls.length} DELETEs for ${COUNT} pods, ${refused.length} of them refused`)
         expect(refused.length).toBeGreaterThan(0)
         // Retry-After is 1 s there; the others may have been under way.
-        for (const { at } of refused)
-          expect(calls.filter((other) => other.at > at && other.at < at + 1000).length).toBeLessThan(CONCURRENCY)
+        for (const { answeredAt = 0 } of refused)
+          expect(calls.filter(({ at }) => at > answeredAt && at < answeredAt + 1000).length).toBeLessThan(CONCURRENCY)
         const status = await world.statusOf(namespace, 'all', 'all deleted', ({ deleted }) => deleted === COUNT)
         expect(condition(status, 'Failing')).toMatchObject({ status: 'False' })
         await controller.stop()

@@ -1,6 +1,5 @@
 /** How a pod ended is on record before it is deleted, and it stays where the record is refused. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { eventually } from '../waiting.ts'
 import type { Label, Shared, Spaces } from './shared.ts'
 import { condition, deletes, kept, type PodObject, type World } from './world.ts'
 
@@ -10,33 +9,12 @@ const before: Partial<Record<Label, PodObject[]>> = {}
 
 const uids = (pods: readonly PodObject[] = []) => pods.map(({ metadata }) => metadata.uid)
 
-async function quota(world: World, namespace: string): Promise<void> {
-  await world.stage.bed.create({
-    apiVersion: 'v1',
-    kind: 'ResourceQuota',
-    metadata: { name: 'none', namespace },
-    spec: { hard: { [`count/podterminations.${world.stage.group}`]: '0' } },
-  })
-  const probe = {
-    apiVersion: `${world.stage.group}/v1alpha1`,
-    kind: 'PodTermination',
-    metadata: { name: 'probe', namespace },
-    pod: { namespace, name: 'probe', uid: 'probe' },
-  }
-  const inForce = async () => {
-    const options = { input: JSON.stringify(probe) }
-    const { code } = await world.stage.bed.cluster.tryKubectl(['create', '--dry-run=server', '-f', '-'], options)
-    return code !== 0 || undefined
-  }
-  await eventually(inForce, 20_000, 'the quota in force')
-}
-
 /** To be done before the controller comes. */
 export async function endedBefore(world: World, spaces: Spaces): Promise<void> {
   const ended = async (label: Label, ...pods: Promise<PodObject>[]) => {
     before[label] = await Promise.all(pods)
   }
-  await Promise.all([quota(world, spaces.full), quota(world, spaces.few), quota(world, spaces.deletes)])
+  await Promise.all((['full', 'few', 'deletes'] as const).map((label) => world.refuseRecords(spaces[label])))
   await Promise.all([
     ended(
       'failed',
@@ -183,7 +161,7 @@ export function records(shared: Shared): void {
       const told = (await world.events(namespace, rule)).filter(({ reason }) => reason === 'RecordRefused')
       expect(told).toMatchObject([{ type: 'Warning', count: 1 }])
 
-      await world.stage.bed.kubectl('delete', 'resourcequota', 'none', '-n', namespace)
+      await world.acceptRecords(namespace)
       await world.left(namespace, [], 90_000)
       for (const uid of uids(before.full)) expect(standing.get(uid)).toEqual(['Complete'])
       const settled = await world.statusOf(namespace, 'all', '8 deleted', ({ deleted }) => deleted === 8)

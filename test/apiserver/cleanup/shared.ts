@@ -17,6 +17,7 @@ const LABELS = [
   'sets',
   'read',
   'asked',
+  'forbidden',
   'finalizer',
   'late',
   'only',
@@ -55,6 +56,7 @@ export function useShared(slug: string, before: (world: World, spaces: Spaces) =
     made.running = await world.lead({
       own: world.stage.bed.namespace,
       namespaces: Object.values(spaces),
+      lease: [],
       // Only what is needed of a record is asked for: a cleanup records what it deletes all the same.
       args: ['--record=Abnormal'],
     })

@@ -29,6 +29,10 @@ export function threshold(shared: Shared): void {
       expect(since('DELETE', /./)).toEqual([])
       expect(since('PATCH', /\/podterminations\//)).toEqual([])
       const calls = ['GET', 'POST', 'PUT', 'PATCH'].map((method) => `${since(method, /./).length} ${method}`)
+      for (const name of all) {
+        const { lastRun = '', nextRun = '' } = await world.statusOf(namespace, name, 'there', () => true)
+        expect(Date.parse(nextRun) - Date.parse(lastRun)).toBe(20_000)
+      }
       console.log(`${minutes.toFixed(1)} minutes in which nothing changed: ${calls.join(', ')}`)
       await controller.stop()
     })

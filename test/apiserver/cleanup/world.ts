@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { CleanupStatus } from '../../../src/api/pod-cleanup.ts'
+import { KubeError } from '../../../src/kube/errors.ts'
 import type { KubeHttp } from '../../../src/kube/http.ts'
 import { root } from '../connect.ts'
 import { kubeconfigOf } from '../recorder/controller.ts'
@@ -15,6 +16,9 @@ import { eventually } from '../waiting.ts'
 const MERGE = 'application/merge-patch+json'
 const STRATEGIC = 'application/strategic-merge-patch+json'
 const WORKERS = 8
+const QUOTA = 'none'
+/** What the API server says of a pod whose deletion is forbidden. */
+export const FORBIDDEN = 'this pod is to stay'
 
 export interface PodObject {
   readonly metadata: {
@@ -325,6 +329,67 @@ export class World {
         ({ metadata }) => metadata.uid === pod.metadata.uid && metadata.finalizers === undefined,
       )
     return eventually(counted, 30_000, `pod ${pod.metadata.name} counted by Job ${job}`)
+  }
+
+  /** By a quota, which leaves no room for a record. */
+  async refuseRecords(namespace: string): Promise<void> {
+    const { bed, group } = this.stage
+    await bed.create({
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: QUOTA, namespace },
+      spec: { hard: { [`count/podterminations.${group}`]: '0' } },
+    })
+    const probe = {
+      apiVersion: `${group}/v1alpha1`,
+      kind: 'PodTermination',
+      metadata: { name: 'probe', namespace },
+      pod: { namespace, name: 'probe', uid: 'probe' },
+    }
+    const inForce = async () => {
+      const { code } = await bed.cluster.tryKubectl(['create', '--dry-run=server', '-f', '-'], { input: JSON.stringify(probe) })
+      return code !== 0 || undefined
+    }
+    await eventually(inForce, 20_000, 'the quota in force')
+  }
+
+  async acceptRecords(namespace: string): Promise<void> {
+    await this.stage.bed.kubectl('delete', 'resourcequota', QUOTA, '-n', namespace)
+  }
+
+  /** By an admission policy that lets nobody delete this pod. @returns what ends that */
+  async forbidDeletion(namespace: string, name: string): Promise<() => Promise<void>> {
+    const { bed } = this.stage
+    const [policy, apiVersion] = [`${namespace}-${name}`, 'admissionregistration.k8s.io/v1']
+    const kinds = ['validatingadmissionpolicy', 'validatingadmissionpolicybinding']
+    await bed.create({
+      ...{ apiVersion, kind: 'ValidatingAdmissionPolicy', metadata: { name: policy } },
+      spec: {
+        matchConstraints: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['DELETE'] }],
+        },
+        validations: [{ expression: `oldObject.metadata.name != '${name}'`, message: FORBIDDEN, reason: 'Forbidden' }],
+      },
+    })
+    await bed.create({
+      ...{ apiVersion, kind: 'ValidatingAdmissionPolicyBinding', metadata: { name: policy } },
+      spec: { policyName: policy, validationActions: ['Deny'] },
+    })
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}`
+    const inForce = () =>
+      this.http.request({ method: 'DELETE', path, query: { dryRun: 'All' } }).then(
+        () => undefined,
+        (error: unknown) => (error instanceof KubeError && error.code === 'Forbidden') || undefined,
+      )
+    const end = async () => {
+      for (const kind of kinds) await bed.cluster.tryKubectl(['delete', kind, policy, '--ignore-not-found'])
+    }
+    await eventually(inForce, 60_000, `the deletion of pod ${name} forbidden`).catch(async (error: Error) => {
+      await end()
+      throw error
+    })
+    return end
   }
 
   rulesPath(namespace: string, name = '', group = this.stage.group): string {

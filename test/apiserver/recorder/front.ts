@@ -17,6 +17,8 @@ export interface Call {
   readonly at: number
   /** Undefined while there is no answer. */
   status: number | undefined
+  /** performance.now() of the answer. */
+  answeredAt: number | undefined
 }
 
 /** In the API server's place. */
@@ -35,6 +37,8 @@ export interface FrontOptions {
   readonly group: string
   /** Absent: any free one. */
   readonly port?: number
+  /** Of who asks, where the client itself sends none: that of Go does so over TLS alone. */
+  readonly token?: string
 }
 
 export class Front {
@@ -42,6 +46,7 @@ export class Front {
   readonly #agent: Agent
   readonly #group: string
   readonly #target: URL
+  readonly #authorization: Readonly<Record<string, string>>
   readonly #calls: Call[] = []
   readonly #befores = new Set<{ method: string; path: RegExp; act: Before }>()
   #cut = false
@@ -49,6 +54,7 @@ export class Front {
   private constructor(options: FrontOptions) {
     this.#group = options.group
     this.#target = new URL(options.cluster.apiServerUrl)
+    this.#authorization = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
     this.#agent = new Agent({ keepAlive: true, ca: readFileSync(options.cluster.adminCertificate.ca) })
     this.#server = createServer((incoming, outgoing) => void this.#pass(incoming, outgoing))
     this.#server.on('connection', (socket) => {
@@ -104,7 +110,7 @@ export class Front {
 
   async #pass(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/' } = incoming
-    const call: Call = { method, path: url.split('?')[0] ?? url, at: performance.now(), status: undefined }
+    const call: Call = { method, path: url.split('?')[0] ?? url, at: performance.now(), status: undefined, answeredAt: undefined }
     this.#calls.push(call)
     const path = url.replace(`/apis/${GROUP}/`, `/apis/${this.#group}/`)
     const body = method === 'GET' ? undefined : await bodyOf(incoming)
@@ -114,6 +120,7 @@ export class Front {
       const answer = await before.act(call, body?.toString())
       if (answer === undefined) continue
       call.status = answer.status
+      call.answeredAt = performance.now()
       outgoing.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers })
       outgoing.end(JSON.stringify(answer.body))
       return
@@ -126,10 +133,14 @@ export class Front {
       {
         method,
         agent: this.#agent,
-        headers: { ...headers, ...(moved === undefined ? {} : { 'content-length': Buffer.byteLength(moved) }) },
+        headers: {
+          ...{ ...headers, ...this.#authorization },
+          ...(moved === undefined ? {} : { 'content-length': Buffer.byteLength(moved) }),
+        },
       },
       (answer) => {
         call.status = answer.statusCode
+        call.answeredAt = performance.now()
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
         outgoing.flushHeaders()
         answer.pipe(outgoing)
