@@ -19,7 +19,8 @@ const GRACEWATCH = 'system:serviceaccount:gracewatch-system:gracewatch-controlle
 const KCM = 'kube-controller-manager'
 const MIN_AGE_SECONDS = 5
 const YOUNG_SECONDS = 30
-const TTL_SECONDS = 20
+/** Long enough for a pass to tell of a pod that is to go by it. */
+const TTL_SECONDS = 60
 const RULES = ['web', 'nightly', 'task', 'young', 'rest'] as const
 /** The pod of the first has its time. */
 const IN_HASTE = ['young', 'web', 'nightly', 'task', 'rest'] as const
