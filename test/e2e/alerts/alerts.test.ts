@@ -100,8 +100,9 @@ async function remove(app: string, ...flags: string[]): Promise<void> {
 const end = (app: string) => remove(app, '--timeout=120s')
 
 /** Lets the pods go that FINALIZER keeps. */
-async function release(): Promise<void> {
-  const { stdout = '' } = (await cluster?.tryKubectl(['get', 'pods', '-l', 'app=stuck', '-n', SHOP, '-o', 'name'])) ?? {}
+async function release(...apps: readonly string[]): Promise<void> {
+  const chosen = ['get', 'pods', '-l', `app in (${apps.join()})`, '-n', SHOP, '-o', 'name']
+  const { stdout = '' } = (await cluster?.tryKubectl(chosen)) ?? {}
   const free = ['--type=merge', '-p', '{"metadata":{"finalizers":null}}']
   for (const pod of stdout.split('\n').filter(Boolean)) await cluster.tryKubectl(['patch', pod, '-n', SHOP, ...free])
 }
@@ -111,7 +112,7 @@ beforeAll(async () => {
   const progress = terminalProgress(process.stderr)
   cluster = await ensureCluster({ shape: 'node', progress, command: 'npm test -- e2e (alerts)' })
   const image = await emptyForChart(cluster, progress)
-  await release()
+  await release('stuck', 'traced')
   await kubectl('delete', 'namespace', SHOP, '--ignore-not-found', '--timeout=180s')
   busybox = (await cluster.images()).find((reference) => reference.includes('/busybox:')) ?? ''
   const separator = image.lastIndexOf(':')
@@ -145,7 +146,7 @@ afterAll(async () => {
   if (EXTERNAL) return
   await prometheus?.stop()
   await alerting?.stop()
-  await release()
+  await release('stuck', 'traced')
   await cluster?.tryKubectl(['delete', 'namespace', SHOP, '--wait=false'])
   await chart('uninstall').catch((error: Error) => console.error(error.message))
   await cluster?.close()
@@ -349,6 +350,50 @@ it.skipIf(EXTERNAL)(
   },
 )
 
+const gracewatch = (...args: string[]) =>
+  run(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...args, '-n', SHOP, '--kubeconfig', cluster.kubeconfigPath])
+
+describe.skipIf(EXTERNAL)('the command', () => {
+  it(
+    'trace takes in what the agent measures',
+    async () => {
+      const spec = {
+        terminationGracePeriodSeconds: 20,
+        containers: [{ name: 'app', image: busybox, command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] }],
+      }
+      const metadata = { name: 'traced', namespace: SHOP, labels: { app: 'traced' }, finalizers: [FINALIZER] }
+      await create({ apiVersion: 'v1', kind: 'Pod', metadata, spec })
+      await expect.poll(() => running('traced'), { timeout: 2 * MINUTES, interval: 500 }).toEqual(['traced'])
+      const traced = gracewatch('trace', '--delete', 'traced', '-y', '-o', 'json')
+      traced.catch(() => {}) // told below
+      const recorded = ['get', 'podterminations', '-n', SHOP, '--field-selector=pod.name=traced']
+      const complete = () => kubectl(...recorded, '-o', 'jsonpath={.items[*].kernel.complete}')
+      await expect.poll(complete, { timeout: MINUTES, interval: 500 }).toBe('true')
+      // It is over when it is gone, and the agent has said all of it by then.
+      await release('traced')
+      const record = JSON.parse((await traced).trim().split('\n').at(-1) ?? '')
+      expect(record).toMatchObject({ state: 'Complete', outcome: 'Graceful', pod: { name: 'traced', node: cluster.nodeName } })
+      for (const mark of ['StopSignal', 'ContainerExited'])
+        expect(record.timeline).toContainEqual(
+          expect.objectContaining({ mark, container: 'app', source: 'Kernel', confidence: 'Measured' }),
+        )
+    },
+    4 * MINUTES,
+  )
+
+  it('doctor finds controller, leader, agent and clocks as the chart has made them', async () => {
+    // The clocks are in records that the agent has a part in, as the one above.
+    const said = await gracewatch('doctor', '--width=200')
+    expect(said).toMatch(/^ok +custom resources +podterminations, podreadinessgates, podcleanups$/m)
+    expect(said).toMatch(/^ok +controller +2 of 2 Ready in gracewatch-system$/m)
+    expect(said).toMatch(/^ok +leader +gracewatch-controller-\S+, renewed \d+ s ago$/m)
+    expect(said).toMatch(/^ok +agent +Ready on 1 node$/m)
+    expect(said).toMatch(/^ok +node clocks +1 node within 1 s$/m)
+    expect(said).toMatch(new RegExp(`^ok +your rights +in ${SHOP}: list, .*; open; cleanup plan$`, 'm'))
+    expect(said).not.toMatch(/^(FAILED|warning|unknown)/m)
+  })
+})
+
 /** Those of which there is here what they look at. */
 const LOOKED_AT = [
   'PodsForceKilled',
@@ -359,6 +404,7 @@ const LOOKED_AT = [
   'PodStuckTerminating',
   'GateHoldingTooLong',
   'CleanupFailing',
+  'AgentLosingEvents',
   'RecorderBlind',
 ]
 
@@ -378,8 +424,14 @@ describe.skipIf(EXTERNAL)('the runbooks', () => {
     const [, look = ''] = text.split('## What to look at')
     const [, script = ''] = /```sh\n(.*?)```/s.exec(look) ?? []
     expect(script).not.toBe('')
+    const agents = ['get', 'pods', '-n', 'gracewatch-agent-system', '-l', 'app.kubernetes.io/component=agent', '-o', 'name']
+    const agent = (await kubectl(...agents)).trim().replace('pod/', '')
     const filled = script
+      // It takes a metrics server, which the cluster of the tests has not.
+      .replaceAll(/^kubectl top .*\n/gm, '')
       .replaceAll('-n shop', `-n ${SHOP}`)
+      .replaceAll('AGENT-POD', agent)
+      .replaceAll('node-1', cluster.nodeName)
       .replaceAll(/\bNAME\b(?!:)/g, record)
       .replaceAll(/\bPOD\b(?!:)/g, pod)
       .replaceAll(/\bNODE\b(?!:)/g, cluster.nodeName)
