@@ -54,9 +54,8 @@ beforeAll(async () => {
   await cluster.kubectl(['rollout', 'status', 'deployment/web', '-n', NAMESPACE, '--timeout=120s'])
   await cluster.kubectl(['wait', 'pods', '--all', '-n', NAMESPACE, '--for=condition=Ready', '--timeout=120s'])
   const ready = ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=web', '-n', NAMESPACE, '-o']
-  await expect
-    .poll(() => cluster.kubectl([...ready, 'jsonpath={.items[*].endpoints[*].conditions.ready}']), { timeout: 120_000 })
-    .toBe('true')
+  const path = 'jsonpath={.items[*].endpoints[*].conditions.ready}'
+  await vi.waitFor(async () => expect(await cluster.kubectl([...ready, path])).toBe('true'), { timeout: 120_000, interval: 200 })
 }, 900_000)
 afterAll(async () => {
   rmSync(folder, { recursive: true })
