@@ -14,7 +14,7 @@ export type Parsed<T> = { readonly value: T } | { readonly problem: string }
 
 export interface Kind<T> {
   parse(text: string): Parsed<T>
-  /** The same as JSON Schema, for a value that is not written as a text: in the values of the Helm chart. Absent: any text. */
+  /** The same as JSON Schema, for a value that is not written as a text: in the values of the Helm chart. Absent where every text will do. */
   readonly schema?: Readonly<Record<string, unknown>>
   /** May be given several times; the texts are joined by commas. */
   readonly list?: true

@@ -66,7 +66,8 @@ function recordFrom(line: string, where: string): PodTermination {
   const { facts, now } = parsed.data
   let record: PodTermination | undefined
   try {
-    // Their types are checked; what else they lack makes the core throw, or a record that the schema refuses.
+    // As unknown, for the schema has checked no more than their types by name: what else they lack makes the core throw, or a record that
+    // the schema of records refuses.
     record = assemble(facts as unknown as readonly Fact[], now)
   } catch (error) {
     throw new CommandError(`${where} has facts that cannot be read: ${error instanceof Error ? error.message : String(error)}`)

@@ -24,7 +24,7 @@ const ownHost = () => `127.${randomInt(1, 255)}.${randomInt(0, 256)}.${randomInt
 export interface StartOptions extends Omit<PageOptions, 'closing'> {
   /** 0 takes a free one. */
   readonly port: number
-  /** Take an address of its own where the system has any: all of 127.0.0.0/8 are this machine on Linux, and one elsewhere. */
+  /** Take an address of its own where the system has some: all of 127.0.0.0/8 are this machine on Linux, and one elsewhere. */
   readonly apart?: boolean
 }
 

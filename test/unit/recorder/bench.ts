@@ -45,6 +45,12 @@ export const ends = (pod: PodStory, at: number, code = 0): PodStory =>
 export const quick = (options: PodOptions = {}) => ends(begins(options), 0.5)
 /** By force, after 5 s of grace. */
 export const killed = (options: PodOptions = {}) => ends(begins({ grace: 5, ...options }), 5.2, 137)
+/** A pod with a hook that is removed at 0, and nothing told of why; what the kubelet did may still become known. */
+export const gone = () =>
+  aPod({ containers: [{ name: 'app', preStop: { handler: 'Exec' } }] })
+    .running()
+    .seen()
+    .removed({ at: 0 })
 
 export class Bench {
   readonly writes: Write[] = []

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { KubeError } from '../../../src/kube/errors.ts'
 import { aPod, micros } from '../builders.ts'
-import { Bench, begins, ends, killed, quick, refused } from './bench.ts'
+import { Bench, begins, ends, gone, killed, quick, refused } from './bench.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -49,11 +49,7 @@ describe('writes of a record', () => {
 
   test('are one more for facts that come within 20 s after Complete', async () => {
     const bench = new Bench()
-    const pod = aPod({ containers: [{ name: 'app', preStop: { handler: 'Exec' } }] })
-      .running()
-      .seen()
-      .removed({ at: 0 })
-    await bench.play(pod)
+    await bench.play(gone())
     await bench.until(3)
     expect(bench.steps).toEqual(['0.3 Complete'])
     await bench.play(aPod().killing('app', { at: 4 }))

@@ -4,7 +4,7 @@ import type { RecorderSettings } from '../../../src/controllers/recorder/recorde
 import { KubeError } from '../../../src/kube/errors.ts'
 import { DEFINITIONS } from '../../../src/metrics/definitions.ts'
 import { aPod, micros } from '../builders.ts'
-import { Bench, begins, ends, killed, quick, refused } from './bench.ts'
+import { Bench, begins, ends, gone, killed, quick, refused } from './bench.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -166,11 +166,7 @@ describe('a verdict', () => {
 
   test('that was corrected reaches all there is to be told, too, where one of those that are told throws', async () => {
     const bench = new Bench()
-    const pod = aPod({ containers: [{ name: 'app', preStop: { handler: 'Exec' } }] })
-      .running()
-      .seen()
-      .removed({ at: 0 })
-    await bench.play(pod)
+    await bench.play(gone())
     await bench.until(3)
     bench.throwing.add('onEvidence')
     await bench.play(aPod().killing('app', { at: 4 }))
@@ -197,11 +193,7 @@ describe('a verdict', () => {
 
   test('is told again where later facts have corrected it', async () => {
     const bench = new Bench()
-    const pod = aPod({ containers: [{ name: 'app', preStop: { handler: 'Exec' } }] })
-      .running()
-      .seen()
-      .removed({ at: 0 })
-    await bench.play(pod)
+    await bench.play(gone())
     await bench.until(3)
     await bench.play(aPod().killing('app', { at: 4 }))
     await bench.until(100)
