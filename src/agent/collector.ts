@@ -311,7 +311,7 @@ export class Collector {
     }
     // Anew, so that it is the youngest.
     this.#threadEnds.delete(line.pid)
-    this.#threadEnds.set(line.pid, { line, started: this.#options.processes.started() })
+    this.#threadEnds.set(line.pid, { line, started: this.#options.processes.ids.started() })
     if (this.#threadEnds.size <= MAX_THREAD_ENDS) return
     for (const oldest of this.#threadEnds.keys()) {
       this.#threadEnds.delete(oldest)
@@ -325,7 +325,7 @@ export class Collector {
    */
   #nameAtEnd({ sender }: SignalLine): string | undefined {
     const end = this.#threadEnds.get(sender.pid)
-    return end === undefined || this.#options.processes.mayBeAnew(end.started) ? undefined : end.line.comm
+    return end === undefined || this.#options.processes.ids.mayBeAnew(end.started) ? undefined : end.line.comm
   }
 
   /** The container that a process of this id can signal no other than: that of its PID namespace. */
@@ -339,7 +339,7 @@ export class Collector {
   #senderEnded(line: SignalLine, parent: number): void {
     const { processes } = this.#options
     const isIt = ({ sender, mono, started }: GoneSender) =>
-      sender.pid === line.sender.pid && line.mono >= mono && !processes.mayBeAnew(started)
+      sender.pid === line.sender.pid && line.mono >= mono && !processes.ids.mayBeAnew(started)
     const mine = this.#senders.filter(isIt)
     if (mine.length === 0) return
     this.#senders = this.#senders.filter((gone) => !isIt(gone))
@@ -418,7 +418,7 @@ export class Collector {
     }
     const sender: Sender = { pid, ...named, origin: 'Unknown' }
     if (this.#senders.length >= MAX_SENDERS) this.#senders.shift()
-    this.#senders.push({ sender, container, mono: line.mono, started: this.#options.processes.started() })
+    this.#senders.push({ sender, container, mono: line.mono, started: this.#options.processes.ids.started() })
     return sender
   }
 

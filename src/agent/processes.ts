@@ -6,6 +6,7 @@
 import type { LookFact, Part, PidNamespace, ProcessView } from '../core/kernel/facts.ts'
 import { type CgroupPlace, isDead, type ProcessStatus, type RuntimeName } from '../core/kernel/proc.ts'
 import type { Micros } from '../core/time.ts'
+import { IdCircle } from './id-circle.ts'
 import type { Procfs } from './procfs.ts'
 
 /** A process in a container. */
@@ -58,11 +59,7 @@ const SCAN_STEP = 100
 /** The kernel gives ids anew in a circle, so one that belonged to the node a moment ago still does. */
 const HOST_FOR: Micros = 1_000_000
 const MAX_HOSTS = 16_384
-/** How many processes were started is asked no more often than this. */
-const ASK_STARTED: Micros = 100_000
-/** Ids that are in use are left out of the circle, so it can be shorter than it is long. */
-const CIRCLE = 0.5
-/** What is known is checked when so much of it has been given. */
+/** What is known is checked when so much of the circle of ids has been given. */
 const CHECK_ROUND = 0.125
 /** A parent that is ending hands its children on within microseconds. */
 const PARENT_TRIES = 3
@@ -77,10 +74,9 @@ export class Processes {
   /** Threads of container processes, which can stand for them as the sender of their last signal. */
   readonly #threads = new Map<number, Known>()
   readonly #hosts = new Map<number, { readonly at: Micros; readonly startTicks: number }>()
-  readonly #pidMax: number
-  /** When all of what is known was last found to be there, and how many processes had been started by then. */
+  readonly ids: IdCircle
+  /** How many processes had been started when all of what is known was last found to be there. */
   #checkedAt: number | undefined
-  #started: { readonly at: Micros; readonly count: number | undefined } = { at: Number.NEGATIVE_INFINITY, count: undefined }
   /** When the children of a shim were last read. */
   readonly #shims = new Map<number, Micros>()
 
@@ -97,7 +93,7 @@ export class Processes {
     this.#mono = mono
     this.#onContainer = on.container
     this.#onExec = on.exec
-    this.#pidMax = proc.pidMax()
+    this.ids = new IdCircle(proc, mono)
     this.#checkedAt = proc.started()
   }
 
@@ -186,7 +182,7 @@ export class Processes {
 
   /** Processes that shims wait for, that have ended and whose end is not known yet. */
   dead(): Known[] {
-    if (this.#round(this.#checkedAt) > CHECK_ROUND) this.#check()
+    if (this.ids.round(this.#checkedAt) > CHECK_ROUND) this.#check()
     const now = this.#mono()
     const gone: Known[] = []
     for (const known of this.#known.values()) {
@@ -299,27 +295,9 @@ export class Processes {
     return 'Another'
   }
 
-  /** How many processes and threads have been started on the node, as of a moment ago; undefined where that cannot be read. */
-  started(): number | undefined {
-    const now = this.#mono()
-    if (now - this.#started.at > ASK_STARTED) this.#started = { at: now, count: this.#proc.started() }
-    return this.#started.count
-  }
-
-  /** Whether the id of a short-lived process can have been given to another since so many had been started. */
-  mayBeAnew(since: number | undefined): boolean {
-    return this.#round(since) > CIRCLE
-  }
-
   /** Whether an id can have been given anew since all that is known was last found to be there. */
   #hasGoneRound(): boolean {
-    return this.mayBeAnew(this.#checkedAt)
-  }
-
-  /** How much of the circle of ids has been given since. */
-  #round(since: number | undefined): number {
-    const count = this.started()
-    return count === undefined || since === undefined ? 1 : (count - since) / this.#pidMax
+    return this.ids.mayBeAnew(this.#checkedAt)
   }
 
   /** Forgets processes below and threads that are gone. */
