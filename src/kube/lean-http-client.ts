@@ -2,8 +2,9 @@
  * KubeHttp over node:https, for programs that have to be small: undici costs 13 MB of memory more. No proxies: this is for pods, whose
  * API server is a Service of their cluster.
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { Agent, IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent as HttpAgent, request as httpRequest } from '../node-http.ts'
 import {
   ApiHttp,
   CONNECT_TIMEOUT_MS,
@@ -24,7 +25,7 @@ export class LeanHttpClient extends ApiHttp {
 }
 
 class NodeTransport implements Transport {
-  readonly #agents: Readonly<Record<string, HttpAgent>>
+  readonly #agents: Readonly<Record<string, Agent>>
   readonly #underWay = new Set<{ destroy(reason: Error): unknown }>()
   #retired = false
 

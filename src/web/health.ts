@@ -2,12 +2,13 @@
  * /livez and /readyz for the kubelet and for people. An answer at all says that the event loop runs; the checks say the rest. The
  * body has one line a check, `[+]` or `[-]`, as the API server's own.
  */
-import { createServer, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { type Micros, SECOND } from '../core/time.ts'
 import type { LeaderElectorStats } from '../kube/lease.ts'
 import type { ReflectorStats } from '../kube/reflector-types.ts'
+import { createServer } from '../node-http.ts'
 import type { ListenAddress } from '../settings-table.ts'
 
 export interface HealthCheck {

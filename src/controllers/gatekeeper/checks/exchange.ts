@@ -1,7 +1,8 @@
 /** One GET of a check: one connection, one answer, within one time, and nothing kept of it. */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { isIPv6 } from 'node:net'
+
+import { Agent as HttpAgent, request as httpRequest } from '../../../node-http.ts'
 
 export interface ProbeRequest {
   readonly scheme: 'HTTP' | 'HTTPS'
