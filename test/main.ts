@@ -71,6 +71,8 @@ async function vitest(suite: Suite, filters: string[]): Promise<Counts> {
     `--config=${join(root, 'test/vitest.config.ts')}`,
     `--root=${root}`,
     `--project=${suite}`,
+    // The project beside it, for those that start servers.
+    ...(suite === 'unit' ? ['--project=unit-servers'] : []),
     // The runner leaves one core free by default, which is half of a small machine.
     '--maxWorkers=100%',
     '--reporter=default',

@@ -6,6 +6,13 @@ const chaiConfig = { truncateThreshold: 0 }
 /** What is waited for comes when it comes: the second that expect.poll has by itself is one of a quick machine. */
 const expectConfig = { poll: { timeout: 20_000 } }
 const COMPILE_CACHE = join(resolve(import.meta.dirname, '..'), 'out', 'test', 'compile-cache')
+/** The tests of the suite unit that start servers of their own, on loopback. */
+const WITH_SERVERS = [
+  'test/unit/kube/{credentials,http-*,reflector*,stop}.test.ts',
+  'test/unit/page/live.test.ts',
+  'test/unit/recorder/workloads.test.ts',
+  'test/unit/cli/doctor-reads.test.ts',
+]
 /** Below the time-out of these tests, so that it is said what did not come. */
 const expectSoon = { poll: { timeout: 8_000 } }
 
@@ -25,7 +32,22 @@ export default defineConfig({
           expect: expectSoon,
           // Cheaper to start than a process for each file.
           pool: 'threads',
+          // Most of the time would go into loading the same modules for each file. So no test here may leave anything behind.
+          isolate: false,
           include: ['test/unit/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts', ...WITH_SERVERS],
+          setupFiles: ['test/setup.ts'],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        test: {
+          name: 'unit-servers',
+          chaiConfig,
+          expect: expectSoon,
+          pool: 'threads',
+          // Each by itself: they count sockets and timers.
+          include: WITH_SERVERS,
           exclude: ['**/*.long.test.ts'],
           setupFiles: ['test/setup.ts'],
           testTimeout: 10_000,

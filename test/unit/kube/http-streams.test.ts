@@ -4,16 +4,21 @@ import { settle, until } from './support/watching.ts'
 
 describe('streams', () => {
   test('give their bytes as they come and end as the server ends them', async () => {
+    let end = () => {}
     const { client } = await given([
       ({ response }) => {
         response.write('one')
-        setTimeout(() => response.end('two'), 20)
+        end = () => void response.end('two')
         return true
       },
     ])
     const stream = await client.stream(get())
     const texts: string[] = []
-    for await (const chunk of stream.chunks) texts.push(Buffer.from(chunk).toString())
+    for await (const chunk of stream.chunks) {
+      texts.push(Buffer.from(chunk).toString())
+      // Only now, so that the two cannot come as one.
+      if (texts.length === 1) end()
+    }
     expect(texts).toEqual(['one', 'two'])
   })
 
