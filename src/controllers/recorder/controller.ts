@@ -23,6 +23,7 @@ import type { Identified } from '../../kube/reflector-types.ts'
 import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
 import { sampleServerClock } from './clock-samples.ts'
+import { Missed } from './missed.ts'
 import { Observers, type RecorderObserver } from './observer.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
@@ -86,6 +87,7 @@ export class RecorderController implements Controller {
   readonly #warnings: Warnings | undefined
   readonly #retention: Retention
   readonly #begun: BegunRecords
+  readonly #missed: Missed
   readonly #observers: Observers
   readonly #timers = new Set<NodeJS.Timeout>()
   #unobserve: (() => void) | undefined
@@ -165,7 +167,10 @@ export class RecorderController implements Controller {
       this.#reflector('/api/v1/events', decodeEvent, {
         fieldSelector: `involvedObject.kind=Pod,reason=${reason}`,
         keep: 'none',
-        onChange: (change) => recorder.onEvent(change),
+        onChange: (change) => {
+          recorder.onEvent(change)
+          this.#missed.onEvent(change)
+        },
         onGap: (gap) => recorder.onGap('Event', gap),
       }),
     )
@@ -190,9 +195,18 @@ export class RecorderController implements Controller {
     this.pods = this.#reflector('/api/v1/pods', decode, {
       onChange: (change) => {
         recorder.onPod(change)
+        this.#missed.onPod(change)
         this.#observers.onPod(change)
       },
-      onGap: (gap) => recorder.onGap('Pod', gap),
+      onGap: (gap) => {
+        recorder.onGap('Pod', gap)
+        this.#missed.onGap(gap)
+      },
+    })
+    this.#missed = new Missed({
+      ...{ recorder, pods: this.pods, clock },
+      watching: () => this.#watching(),
+      later: (ms, action) => this.#once(ms, action),
     })
     this.#begun = new BegunRecords({
       recorder,
@@ -333,6 +347,7 @@ export class RecorderController implements Controller {
             log,
             namespace: settings.namespace,
             pods: this.pods,
+            missed: this.#missed,
             reach: settings.catchUpMs * MILLISECOND,
             onVerdict: (record, news) => this.#observers.onVerdict(record, news),
           },
@@ -368,8 +383,13 @@ export class RecorderController implements Controller {
 
   /** Up to when changes of Pods have arrived. */
   #watchedTo(): Micros {
-    const { phase, failuresInRow, lastAliveAt } = this.pods.stats
-    return phase === 'Watching' && failuresInRow === 0 ? this.#options.clock.now() : (lastAliveAt ?? 0)
+    return this.#watching() ? this.#options.clock.now() : (this.pods.stats.lastAliveAt ?? 0)
+  }
+
+  /** The watch of Pods is open, as far as is known. */
+  #watching(): boolean {
+    const { phase, failuresInRow } = this.pods.stats
+    return phase === 'Watching' && failuresInRow === 0
   }
 
   async #retain(): Promise<void> {
