@@ -115,6 +115,18 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'chaos',
+          chaiConfig,
+          expect: expectConfig,
+          include: ['test/chaos/**/*.test.ts'],
+          // Each waits for states, and says what is missing long before.
+          testTimeout: 900_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           chaiConfig,
           expect: expectConfig,
