@@ -9,7 +9,8 @@ export interface Sighting {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   readonly namespace: string
   readonly name: string
-  readonly uid: string
+  /** resourceVersion */
+  readonly version: string
   /** performance.now() */
   readonly at: number
 }
@@ -24,7 +25,6 @@ interface WithMetadata {
   readonly metadata: {
     readonly namespace: string
     readonly name: string
-    readonly uid: string
     readonly resourceVersion: string
   }
 }
@@ -70,9 +70,9 @@ export class Sightings {
       const query = { ...selectors, watch: true, resourceVersion: this.#version, timeoutSeconds: 3600 }
       this.#stream = await this.#http.stream({ method: 'GET', path, query, accept: AS_METADATA })
       for await (const { type, object } of watchLines<WithMetadata>(this.#stream)) {
-        const { namespace, name, uid, resourceVersion } = object.metadata
-        this.#version = resourceVersion
-        this.#onSighting({ type, namespace, name, uid, at: performance.now() })
+        const { namespace, name, resourceVersion: version } = object.metadata
+        this.#version = version
+        this.#onSighting({ type, namespace, name, version, at: performance.now() })
       }
     }
   }

@@ -117,21 +117,28 @@ async function observed(
   const { http } = world.bed
   const wanted = new Set(pods.map(({ namespace, name }) => keyOf(namespace, name)))
   const removed = new Map<string, number>()
-  const completed = new Map<string, number>()
+  const completed = new Map<string, { readonly at: number; readonly version: string }>()
   const writes = new Map<string, number>()
+  /** Of the watch that counts writes: it may be behind the other one. */
+  const counted = new Set<string>()
   const watches = await Promise.all([
     Sightings.start(http, { path: '/api/v1/pods', labelSelector: world.population.label }, ({ type, namespace, name, at }) => {
       if (type === 'DELETED') removed.set(keyOf(namespace, name), at)
     }),
-    Sightings.start(http, { path: RECORDS.everywhere }, ({ type, namespace, name }) => {
+    Sightings.start(http, { path: RECORDS.everywhere }, ({ type, namespace, name, version }) => {
       const key = podKeyOf(namespace, name)
+      counted.add(version)
       if (type !== 'DELETED') writes.set(key, (writes.get(key) ?? 0) + 1)
     }),
     // One that becomes Complete comes into what is selected.
-    Sightings.start(http, { path: RECORDS.everywhere, fieldSelector: 'state=Complete' }, ({ type, namespace, name, at }) => {
-      const key = podKeyOf(namespace, name)
-      if (type === 'ADDED' && wanted.has(key) && !completed.has(key)) completed.set(key, at)
-    }),
+    Sightings.start(
+      http,
+      { path: RECORDS.everywhere, fieldSelector: 'state=Complete' },
+      ({ type, namespace, name, version, at }) => {
+        const key = podKeyOf(namespace, name)
+        if (type === 'ADDED' && wanted.has(key) && !completed.has(key)) completed.set(key, { at, version })
+      },
+    ),
   ])
   try {
     const cpu = cpuSeconds(started.pid)
@@ -139,7 +146,7 @@ async function observed(
     const endings = await end()
     ledger.push(...endings)
     await progressing(
-      () => Math.min(removed.size, completed.size),
+      () => [...completed].filter(([key, { version }]) => removed.has(key) && counted.has(version)).length,
       pods.length,
       () => {
         for (const { failure } of watches) if (failure !== undefined) throw failure
@@ -147,13 +154,13 @@ async function observed(
       },
     )
     const spent = cpuSeconds(started.pid) - cpu
-    const last = Math.max(...completed.values())
+    const last = Math.max(...[...completed.values()].map(({ at }) => at))
     const short = endings.filter(({ deletedAt, removedAt }) => removedAt - deletedAt < SHORT_MS)
     const writesOf = ({ pod }: Ending) => writes.get(keyOf(pod.namespace, pod.name)) ?? 0
     return {
       terminations: pods.length,
       seconds: (last - from) / 1000,
-      delayMs: delaysOf([...completed].flatMap(([key, at]) => (removed.has(key) ? [at - (removed.get(key) ?? 0)] : []))),
+      delayMs: delaysOf([...completed].flatMap(([key, { at }]) => (removed.has(key) ? [at - (removed.get(key) ?? 0)] : []))),
       cpuSecondsPer1000: (spent / pods.length) * 1000,
       short: short.length,
       shortWrites: short.reduce((sum, ending) => sum + writesOf(ending), 0),
