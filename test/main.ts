@@ -8,9 +8,22 @@ import { join, relative, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
 type Suite = (typeof SUITES)[number]
-const SUITES = ['check', 'unit', 'long', 'command', 'page', 'replay', 'agent', 'cluster', 'apiserver', 'bench', 'e2e'] as const
+const SUITES = [
+  'check',
+  'unit',
+  'long',
+  'command',
+  'page',
+  'replay',
+  'agent',
+  'cluster',
+  'apiserver',
+  'bench',
+  'chaos',
+  'e2e',
+] as const
 /** Run only where they are named. */
-const BY_NAME: readonly Suite[] = ['bench']
+const BY_NAME: readonly Suite[] = ['bench', 'chaos']
 interface Counts {
   passed: number
   failed: number

@@ -60,8 +60,11 @@ export function audit(ledger: Ledger, records: readonly StoredPodTermination[]):
     const entry = ledger.get(uid)
     const where = stored.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(' and ')
     // Where records of namespaces that are deleted stand may outlive the round in which they were looked at.
-    if (entry === undefined) result.groundless.push(`${where}: of no pod of this test`)
-    else if (stored.length > 1) result.double.push(`${entry}: ${where}`)
+    if (entry === undefined) {
+      const namespace = stored[0]?.pod.namespace
+      // Those of other tests on this cluster are none of ours.
+      if (namespace !== undefined && ledger.namespaces.has(namespace)) result.groundless.push(`${where}: of no pod of this test`)
+    } else if (stored.length > 1) result.double.push(`${entry}: ${where}`)
   }
   const stored = byPod(records)
   for (const entry of ledger.open) {

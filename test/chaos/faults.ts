@@ -215,9 +215,9 @@ async function openRecords({ world, namespace }: Scene): Promise<StoredPodTermin
   const find = async () => {
     const records = await listRecords(world.http, world.group)
     const open = records.filter(({ pod, state }) => pod.namespace === namespace && state !== 'Complete')
-    return open.length >= 5 ? open : undefined
+    return open.length >= 2 ? open : undefined
   }
-  return await eventually(find, PATIENCE_MS, 'five open records')
+  return await eventually(find, PATIENCE_MS, 'two open records')
 }
 
 const overwritten: Fault = {

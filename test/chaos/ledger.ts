@@ -90,8 +90,17 @@ export class Ledger {
     return [...this.#entries.values()]
   }
 
+  get namespaces(): ReadonlySet<string> {
+    return new Set(this.all.map(({ namespace }) => namespace))
+  }
+
   get open(): readonly Entry[] {
     return this.all.filter(({ settled }) => !settled)
+  }
+
+  /** What is open has been looked at. */
+  settle(): void {
+    for (const entry of this.open) entry.settled = true
   }
 
   /** The last replica has died. @param recorded UIDs of the pods of which a record stands now */

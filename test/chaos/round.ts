@@ -68,7 +68,7 @@ export interface RoundOptions {
 export async function round(world: World, fault: Fault, { label, kinds = KINDS, random }: RoundOptions): Promise<Outcome> {
   const startedAt = performance.now()
   const namespace = await namespaceOf(world, `${world.stage.bed.namespace}-${label}`)
-  const place: Place = { http: world.http, kubelet: world.stage.kubelet, ledger: world.ledger, namespace, unseen: false }
+  const place = placeIn(world, namespace)
   const make = (span: Span, there = place) => each(kinds, (kind) => tell(kind, there, `${span}-${kind}`))
   const cast = {} as Record<Span, Story[]> // filled here, or where the span begins
   for (const span of SPANS) cast[span] = span === 'born' || (span === 'inside' && fault.silent) ? [] : await make(span)
@@ -113,13 +113,24 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
   await living.begin()
   await living.end()
   await settled(world, label)
+  return await judged(world, fault.name, startedAt)
+}
+
+/** Everything has been dealt with: what the records say is held against the ledger, and what there was goes. */
+export async function judged(world: World, fault: string, startedAt: number): Promise<Outcome> {
   await world.healthy()
   const result = audit(world.ledger, await listRecords(world.http, world.group))
-  for (const entry of world.ledger.open) entry.settled = true
-  await world.stage.bed.cluster.tryKubectl(['delete', 'namespace', namespace, '--wait=false'])
+  const namespaces = new Set(world.ledger.open.map(({ namespace }) => namespace))
+  world.ledger.settle()
+  await world.stage.bed.cluster.tryKubectl(['delete', 'namespace', ...namespaces, '--wait=false', '--ignore-not-found'])
   const memory = world.replicas.map((replica) => memoryOf(replica))
-  return { fault: fault.name, seconds: (performance.now() - startedAt) / 1000, memory, ...result }
+  return { fault, seconds: (performance.now() - startedAt) / 1000, memory, ...result }
 }
+
+export const placeIn = (world: World, namespace: string): Place => ({
+  ...{ http: world.http, kubelet: world.stage.kubelet, ledger: world.ledger },
+  ...{ namespace, unseen: false },
+})
 
 function memoryOf({ name, level, controller }: Replica) {
   const { resident, peak } = controller.memory()
@@ -128,7 +139,7 @@ function memoryOf({ name, level, controller }: Replica) {
 }
 
 /** Every termination of the ledger has its Complete record. */
-async function settled(world: World, label: string): Promise<void> {
+export async function settled(world: World, label: string): Promise<void> {
   let left: string[] = []
   const done = async () => {
     left = lacking(world.ledger, await listRecords(world.http, world.group))

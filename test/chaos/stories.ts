@@ -43,14 +43,14 @@ async function stopping(pod: FakePod, entry: Entry, preStop = false): Promise<vo
   entry.happened(preStop ? ['PreStopStarted', 'PreStopFinished', 'StopSignal'] : ['StopSignal'], { earliest, latest }, CONTAINER)
 }
 
-async function exits(pod: FakePod, entry: Entry, code: number, phase?: 'Succeeded' | 'Failed'): Promise<void> {
+export async function exits(pod: FakePod, entry: Entry, code: number, phase?: 'Succeeded' | 'Failed'): Promise<void> {
   const earliest = micros()
   entry.happened(['ContainerExited'], { earliest, latest: earliest + 2000 }, CONTAINER)
   await pod.exit({ code, ...(phase === undefined ? {} : { phase }) })
   if (phase !== undefined) entry.happened(['PodFinished'], { earliest, latest: micros() + 1000 })
 }
 
-async function goes(pod: FakePod, entry: Entry): Promise<void> {
+export async function goes(pod: FakePod, entry: Entry): Promise<void> {
   await entry.did(['Removed'], () => pod.remove())
   entry.removed = true
 }
@@ -216,6 +216,12 @@ const MAKERS = {
 
 export type Kind = keyof typeof MAKERS
 export const KINDS = Object.keys(MAKERS) as Kind[] // of the table itself
+
+/** So many of them, in an order of their own. */
+export function someOf(count: number, random: () => number): Kind[] {
+  const left = [...KINDS]
+  return Array.from({ length: Math.min(count, left.length) }, () => left.splice(Math.floor(random() * left.length), 1)).flat()
+}
 
 export async function tell(kind: Kind, place: Place, name: string): Promise<Story> {
   return { kind, ...(await MAKERS[kind](place, name)) }

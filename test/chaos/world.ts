@@ -92,10 +92,14 @@ export class World {
 
   /** The account and its rights, and two replicas. */
   async open(): Promise<void> {
-    await this.stage.token(this.own, this.group)
-    await this.issueToken()
+    await this.prepare()
     await this.start()
     await this.healthy()
+  }
+
+  async prepare(): Promise<void> {
+    await this.stage.token(this.own, this.group)
+    await this.issueToken()
   }
 
   /** A token that is good until `revoke`. */
