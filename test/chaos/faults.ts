@@ -103,8 +103,22 @@ const lost: Fault = {
   },
 }
 
+const leaderHalfOpen: Fault = {
+  name: 'half-open: the leader is heard and hears nothing, and its connections stay dead',
+  happens: 'The standby takes over. What the leader still says on the wire changes nothing that is Complete.',
+  async inject(scene) {
+    const { world } = scene
+    const { leader, standby } = await world.roles()
+    const terms = standby.controller.said('leading').length
+    leader.wire.loseAnswers()
+    await eventually(() => standby.controller.said('leading').length > terms || undefined, PATIENCE_MS, 'the standby leads')
+    return async () => leader.wire.mend()
+  },
+}
+
 const halfOpen: Fault = {
-  name: 'half-open: both say, neither hears, and the connections stay dead',
+  name: 'half-open: both are heard, neither hears, and the connections stay dead',
+  slow: true,
   happens: 'Records come up to 90 s late, when the silence of the watches is noticed. Nothing is missing from them.',
   async inject(scene) {
     const { world } = scene
@@ -298,6 +312,7 @@ export const FAULTS: readonly Fault[] = [
   leaderPaused,
   held,
   lost,
+  leaderHalfOpen,
   halfOpen,
   delayed,
   resets,
@@ -310,13 +325,17 @@ export const FAULTS: readonly Fault[] = [
   quota,
 ]
 
+/** Those of the short form. */
+export const QUICK: readonly Fault[] = FAULTS.filter(({ slow }) => slow !== true)
+
 /** Those that come at random two at a time: one of a process, one of the network. */
 const OF_PROCESSES: readonly Fault[] = [leaderKilled, standbyKilled, leaderPaused]
 const OF_NETWORK: readonly Fault[] = [held, delayed, resets, storm]
 
-export function atRandom(random: () => number): Fault {
+/** @param faults those that may come alone */
+export function atRandom(random: () => number, faults: readonly Fault[] = FAULTS): Fault {
   const one = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T // of lists that are not empty
-  if (random() < 0.6) return one(FAULTS)
+  if (random() < 0.6) return one(faults)
   const [first, second] = [one(OF_PROCESSES), one(OF_NETWORK)]
   return {
     name: `${first.name}; ${second.name}`,

@@ -25,6 +25,8 @@ export interface Fault {
   readonly silent?: true
   /** Nobody watches while it lasts. */
   readonly unseen?: true
+  /** It takes over a minute to be noticed: left to the long form. */
+  readonly slow?: true
   /** Changes are lost to replicas that live on. */
   readonly losesChanges?: true
 }
@@ -99,8 +101,11 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
     if (fault.silent !== true) {
       cast.born = await make('born', { ...place, unseen: fault.unseen === true || fault.losesChanges === true })
       await Promise.all([end('into'), whole('inside', 'born'), begin('out')])
+      // Until everything has been listed again, which is after the fault.
       if (fault.losesChanges === true || fault.unseen === true)
-        world.ledger.lostChanges([...cast.into, ...cast.inside, ...cast.born, ...cast.out].map(({ entry }) => entry))
+        world.ledger.lostChanges(
+          SPANS.filter((span) => span !== 'before').flatMap((span) => cast[span].map(({ entry }) => entry)),
+        )
     }
   } finally {
     await mend()
