@@ -10,6 +10,7 @@ import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
 import { withCleanupPart } from '../../kube/decode/finished-pod.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
+import { parsePodBytes } from '../../kube/decode/pod-bytes.ts'
 import { decodeGatePart } from '../../kube/decode/pod-gate.ts'
 import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
@@ -193,6 +194,7 @@ export class RecorderController implements Controller {
     const decodeGated = settings.gates ? (raw: unknown) => ({ ...decodePod(raw), gate: decodeGatePart(raw) }) : decodePod
     const decode = settings.cleanup ? (raw: unknown) => withCleanupPart(raw, decodeGated(raw)) : decodeGated
     this.pods = this.#reflector('/api/v1/pods', decode, {
+      parse: parsePodBytes,
       onChange: (change) => {
         recorder.onPod(change)
         this.#missed.onPod(change)
@@ -318,7 +320,7 @@ export class RecorderController implements Controller {
   #reflector<T extends Identified>(
     path: string,
     decode: (raw: unknown) => T | undefined,
-    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep'>,
+    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep' | 'parse'>,
   ): Reflector<T> {
     const { http, clock, log } = this.#options
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })
