@@ -7,8 +7,23 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
-const SUITES = ['check', 'unit', 'long', 'command', 'page', 'replay', 'agent', 'cluster', 'apiserver', 'e2e'] as const
 type Suite = (typeof SUITES)[number]
+const SUITES = [
+  'check',
+  'unit',
+  'long',
+  'command',
+  'page',
+  'replay',
+  'agent',
+  'cluster',
+  'apiserver',
+  'bench',
+  'chaos',
+  'e2e',
+] as const
+/** Run only where they are named. */
+const BY_NAME: readonly Suite[] = ['bench', 'chaos']
 interface Counts {
   passed: number
   failed: number
@@ -103,7 +118,7 @@ if (unknown.length > 0) {
   console.error(`unknown suite ${unknown.join(', ')}: choose from ${SUITES.join(', ')} (none: all of them), then -- FILTER…`)
   process.exit(2)
 }
-const chosen = SUITES.filter((suite) => words.length === 0 || words.includes(suite))
+const chosen = SUITES.filter((suite) => (words.length === 0 ? !BY_NAME.includes(suite) : words.includes(suite)))
 
 mkdirSync(out, { recursive: true })
 const results: Result[] = []

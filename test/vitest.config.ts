@@ -20,7 +20,8 @@ const expectSoon = { poll: { timeout: 8_000 } }
  * One project a suite, so that `npm test` can run and count them one after the other.
  * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as
  * processes, `gracewatch` and helm. page: the page in Chromium. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API
- * server. e2e: a real node.
+ * server. bench: the bench in small, on the same. chaos: the same, and faults of it and
+ * of the controller. e2e: a real node.
  */
 export default defineConfig({
   test: {
@@ -130,6 +131,30 @@ export default defineConfig({
           chaiConfig,
           expect: expectConfig,
           include: ['test/apiserver/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'chaos',
+          chaiConfig,
+          expect: expectConfig,
+          // `npm run chaos` has a form of its own, as long as it is told.
+          include: [process.env.GRACEWATCH_CHAOS_MINUTES === undefined ? 'test/chaos/**/*.test.ts' : 'test/chaos/long.ts'],
+          // Each waits for states, and says what is missing long before.
+          testTimeout: 900_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'bench',
+          chaiConfig,
+          expect: expectConfig,
+          include: ['test/bench/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 600_000,
           fileParallelism: false,

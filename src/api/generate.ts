@@ -13,10 +13,12 @@ import { dashboardJson } from '../dashboard/dashboard.ts'
 import { metricsPage } from '../metrics/page.ts'
 import { settingsPage } from '../settings.ts'
 import { customResourceDefinition, RESOURCES } from './crd.ts'
+import { licencesPage } from './licences.ts'
 import { GROUP } from './pod-termination.ts'
 import { referencePage } from './reference.ts'
 
 const COMMAND = 'npm run generate'
+const ROOT = resolve(import.meta.dirname, '../..')
 /** Folders that hold generated files only: whatever else lies in them is stale. */
 const FOLDERS = ['crds', 'docs/reference', 'deploy/alerts', 'deploy/dashboard', `${CHART}/templates/crds`, `${CHART}/files`]
 
@@ -39,6 +41,7 @@ export function generatedFiles(): Map<string, string> {
     resources: RESOURCES.map(({ plural }) => `${plural}.${GROUP}.yaml`),
   }
   files.set('crds/kustomization.yaml', yaml(kustomization, 'src/api/crd.ts'))
+  files.set('docs/licences.md', licencesPage(ROOT, note('package-lock.json')))
   files.set('docs/cli.md', commandPage(note('src/cli')))
   files.set('docs/settings.md', settingsPage())
   files.set('docs/agent-settings.md', agentSettingsPage())
@@ -84,7 +87,7 @@ export function writeFiles(root: string, files: ReadonlyMap<string, string> = ge
 }
 
 function main(args: string[]): number {
-  const root = resolve(import.meta.dirname, '../..')
+  const root = ROOT
   const wrong = args.filter((arg) => arg !== '--check')
   if (wrong.length > 0) {
     console.error(`unknown argument ${wrong.join(' ')}: the only one is --check`)

@@ -1,7 +1,6 @@
 /** Where the API server is and who we are to it: the service account of our pod, or a kubeconfig. */
 import { createClock, type RecorderClock } from './clock.ts'
 import type { KubeHttp } from './http.ts'
-import { HttpClient } from './http-client.ts'
 import { inClusterNamespace, inClusterServer, SERVICE_ACCOUNT_DIRECTORY, serviceAccountCredentials } from './in-cluster.ts'
 
 interface CommonOptions {
@@ -39,7 +38,7 @@ export interface Connection {
 
 /**
  * Makes no call yet, so it succeeds while the API server is away. Throws an Error that says what to do where the files that it
- * needs are missing or unusable. Only a kubeconfig loads the Kubernetes client.
+ * needs are missing or unusable. Only a kubeconfig, which may name a proxy, loads the Kubernetes client and undici.
  */
 export async function openConnection(options: InClusterOptions | KubeconfigOptions): Promise<Connection> {
   const { clock = createClock(), userAgent = 'gracewatch', maxConnections, maxStreams } = options
@@ -48,10 +47,12 @@ export async function openConnection(options: InClusterOptions | KubeconfigOptio
     const directory = options.directory ?? SERVICE_ACCOUNT_DIRECTORY
     const server = inClusterServer(options.host, options.port)
     const namespace = await inClusterNamespace(directory)
-    const http = new HttpClient({ server, credentials: serviceAccountCredentials(directory), clock, userAgent, ...limits })
+    const { LeanHttpClient } = await import('./lean-http-client.ts')
+    const http = new LeanHttpClient({ server, credentials: serviceAccountCredentials(directory), clock, userAgent, ...limits })
     return { http, namespace, describe: () => `the cluster of this pod (${server})` }
   }
   const { loadKubeconfig } = await import('./kubeconfig.ts')
+  const { HttpClient } = await import('./http-client.ts')
   const { server, context, namespace, proxy, credentials } = await loadKubeconfig(options)
   const http = new HttpClient({ server, credentials, clock, userAgent, proxy, ...limits })
   return { http, namespace, describe: () => `context ${context} (${server})` }

@@ -51,6 +51,8 @@ export interface Collection {
   readonly path: string
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
+  /** The bytes of one object, or of one event of a watch, as JSON. Default: all of them. */
+  readonly parse?: (bytes: Uint8Array) => unknown
 }
 
 export interface ListedPages {
@@ -72,6 +74,7 @@ export async function listPages(
   let token: string | undefined
   let result: ListedPages | undefined
   const slice = new TimeSlice()
+  const { parse = parseBytes } = collection
   do {
     const stream = await collection.http.stream({
       ...requestOf(collection, { limit: page.size, continue: token }),
@@ -92,7 +95,7 @@ export async function listPages(
         for (const item of items.push(chunk)) {
           if (slice.over) await slice.rest()
           if (page.signal.aborted) throw new KubeError('Aborted', `GET ${collection.path}: aborted`)
-          onItem({ raw: parseBytes(item), arrivedAt })
+          onItem({ raw: parse(item), arrivedAt })
         }
         slice.end()
       }
@@ -148,13 +151,14 @@ export async function* eventsOf(
   const call = `WATCH ${collection.path}`
   const lines = new LineSplitter()
   const slice = new TimeSlice()
+  const { parse = parseBytes } = collection
   for await (const chunk of stream.chunks) {
     slice.begin()
     const arrivedAt = collection.clock.now()
     onBytes(arrivedAt)
     for (const line of lines.push(chunk)) {
       if (slice.over) await slice.rest()
-      const { type, object } = fieldsOf(parseBytes(line))
+      const { type, object } = fieldsOf(parse(line))
       if (typeof type !== 'string') throw new KubeError('BadResponse', `${call}: a line is no watch event`)
       if (type === 'ERROR') throw fromStatusObject(call, object)
       yield { type, raw: object, arrivedAt }

@@ -66,6 +66,8 @@ export interface ReflectorOptions<T> {
   readonly path: string
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
+  /** The bytes of one object, or of one event of a watch, as JSON. Default: all of them. */
+  readonly parse?: (bytes: Uint8Array) => unknown
   /** One raw object -> T, or undefined where it is of no interest, now and for good. Throws DecodeError naming the field. */
   readonly decode: (raw: unknown) => T | undefined
   /** Called synchronously, in stream order. What it throws is caught, counted and passed to onError; the stream goes on. */

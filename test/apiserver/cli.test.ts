@@ -11,6 +11,7 @@ import { API_VERSION, type PodTermination } from '../../src/api/pod-termination.
 import { recordObject } from '../../src/core/record-object.ts'
 import { draw } from '../../src/render/draw.ts'
 import { attachCluster, type Cluster, ensureCluster } from '../cluster/index.ts'
+import { InstalledPackage } from '../command/support.ts'
 import { evicted, forcedKill, graceful, overdue, terminating } from '../unit/render/records.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -173,6 +174,40 @@ describe('show', () => {
       code: 1,
       stderr: `gracewatch: no pod web has ended in namespace ${empty}, as far as records go (there are no records in it; -n names another namespace)\n`,
     })
+  })
+})
+
+describe('the package as npm installs it', () => {
+  let installed: InstalledPackage
+  beforeAll(async () => {
+    installed = await InstalledPackage.in(folder)
+  })
+  const here = () => ['-n', shop, '--kubeconfig', cluster.kubeconfigPath]
+
+  it.each([
+    ['list', ['list', '-o', 'json']],
+    ['show', ['show', 'web-7d4b9c-x2x9k']],
+    ['summary', ['summary']],
+  ])('says what the sources say: %s', async (_, args) => {
+    const { code, stdout, stderr } = await installed.run('gracewatch', ...args, ...here())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toBe((await gracewatch(...args, ...here())).stdout)
+    expect(stdout).not.toBe('')
+  })
+
+  it('serves the page of a record, with your rights', async () => {
+    const { child, output, ended } = installed.start('kubectl-gracewatch', 'open', ...here())
+    try {
+      await vi.waitFor(() => expect(output.stdout).toContain('\n'), 60_000)
+      const { origin } = new URL(output.stdout)
+      const first = await fetch(output.stdout.trim(), { redirect: 'manual' })
+      const headers = { cookie: first.headers.get('set-cookie')?.split(';')[0] ?? '' }
+      const page = await fetch(`${origin}/records/${shop}/web-7d4b9c-x2x9k.84b61cdb`, { headers })
+      expect({ status: page.status, body: await page.text() }).toEqual({ status: 200, body: expect.stringContaining('<svg') })
+    } finally {
+      child.kill('SIGINT')
+    }
+    expect(await ended).toBe(0)
   })
 })
 

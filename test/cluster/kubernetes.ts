@@ -101,7 +101,8 @@ export async function build(release: Release, go: string, progress: Progress): P
   return binariesIn(release.built)
 }
 
-async function goBuild(
+/** Builds the program of a Go module, stripped and static. */
+export async function goBuild(
   go: string,
   module: string,
   output: string,
@@ -115,7 +116,7 @@ async function goBuild(
 }
 
 /** Twelve hex digits over the names and contents of the modules' files and the machine's architecture. */
-function contentOf(...modules: string[]): string {
+export function contentOf(...modules: string[]): string {
   const hash = createHash('sha256').update(process.arch)
   for (const module of modules) {
     for (const name of readdirSync(module).sort()) hash.update(`\0${name}\0`).update(readFileSync(join(module, name)))

@@ -1,8 +1,9 @@
-/** Completion as bash runs it: what a Tab offers, out of the scripts that the command writes. */
-import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+/** Completion as bash, zsh and kubectl run it: what a Tab offers, out of the scripts that the command writes. */
+import { execFile, spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
 
@@ -66,6 +67,90 @@ describe('bash', () => {
   ])('offers the values of a flag: %j', (words, values) => {
     expect(offered(...words)).toEqual(values)
   })
+})
+
+/** Reads its zshrc in a terminal, types each line and a Tab as a person would, and goes on when the shell has answered. */
+const TYPIST = `zmodload zsh/zpty || exit
+zpty shell zsh -d -i || exit
+zpty -r shell screen '*<0>*' || exit
+answered=0
+for line; do
+  zpty -n -w shell "$line"$'\\t\\e=' || exit
+  zpty -r shell screen "*<$((++answered))>*" || exit
+done
+`
+
+/** Escape and = answers with what the line has become and what was offered, and leaves an empty line. */
+const zshrc = (completion: string) => `autoload -Uz compinit
+${completion}
+setopt no_auto_list no_beep
+typeset -a offered
+compadd() {
+  local -a matches
+  # Those whose results go to an array offer nothing.
+  if [[ \${@[1,(i)(-|--)]} != *-[OAD]* ]]; then builtin compadd -A matches "$@"; offered+=("\${matches[@]}"); fi
+  builtin compadd "$@"
+}
+typeset -i answered
+answer() {
+  print -r -- "$BUFFER"$'\\t'"\${(pj: :)offered}" >> $ZDOTDIR/answers
+  offered=() BUFFER=
+  print -n "<$((++answered))>" > /dev/tty
+}
+zle -N answer
+bindkey '\\e=' answer
+zle-line-init() { print -n '<0>' > /dev/tty }
+zle -N zle-line-init
+`
+
+it('is a script that zsh can read', () => {
+  const { status, stdout, stderr } = spawnSync('zsh', ['-n', join(folder, 'zsh')], { encoding: 'utf8', env })
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
+})
+
+describe.each([
+  ['sourced', 'compinit -u -D\nsource $ZDOTDIR/sourced'],
+  ['found in the fpath', 'fpath=($ZDOTDIR $fpath)\ncompinit -u -D'],
+])('zsh, the script %s', (way, completion) => {
+  const rows: [line: string, becomes: string, offers: string][] = [
+    ['gracewatch ', 'gracewatch ', [...COMMANDS.keys()].join(' ')],
+    ['gracewatch s', 'gracewatch s', 'summary show'],
+    ['gracewatch sh', 'gracewatch show ', 'show'],
+    ['kubectl-gracewatch sh', 'kubectl-gracewatch show ', 'show'],
+    ['gracewatch list --out', 'gracewatch list --out', '--outcome --output'],
+    ['gracewatch show --out', 'gracewatch show --output=', '--output'],
+    ['gracewatch version --', 'gracewatch version --help ', '--help'],
+    ['gracewatch list -o ', 'gracewatch list -o ', 'wide yaml json'],
+    ['gracewatch list --output y', 'gracewatch list --output yaml ', 'yaml'],
+    ['gracewatch list --output=y', 'gracewatch list --output=yaml ', 'yaml'],
+    ['gracewatch list -A --outcome=For', 'gracewatch list -A --outcome=ForcedKill ', 'ForcedKill'],
+    ['gracewatch summary --color n', 'gracewatch summary --color never ', 'never'],
+    ['gracewatch cleanup p', 'gracewatch cleanup plan ', 'plan'],
+    ['gracewatch completion z', 'gracewatch completion zsh ', 'zsh'],
+    // A name of the cluster's: none is known.
+    ['gracewatch list -n ', 'gracewatch list -n ', ''],
+  ]
+  let answers: string[]
+  beforeAll(async () => {
+    const ZDOTDIR = join(folder, way.replaceAll(' ', '-'))
+    mkdirSync(ZDOTDIR)
+    copyFileSync(join(folder, 'zsh'), join(ZDOTDIR, way === 'sourced' ? 'sourced' : '_gracewatch'))
+    writeFileSync(join(ZDOTDIR, '.zshrc'), zshrc(completion))
+    const typed = rows.map(([line]) => line)
+    // In a folder with no file whose name could be offered.
+    await promisify(execFile)('zsh', ['-f', '-c', TYPIST, 'zsh', ...typed], {
+      cwd: ZDOTDIR,
+      env: { ...env, ZDOTDIR, TERM: 'xterm' },
+    })
+    answers = readFileSync(join(ZDOTDIR, 'answers'), 'utf8').split('\n')
+  })
+
+  it.each(rows.map(([line, becomes, offers], index) => ({ line, becomes, offers, index })))(
+    'makes of "$line" and a Tab "$becomes", of: $offers',
+    ({ becomes, offers, index }) => {
+      expect(answers[index]?.split('\t')).toEqual([becomes, offers])
+    },
+  )
 })
 
 it.each([

@@ -1,23 +1,18 @@
 /** `gracewatch open` as a process, with the page of it that a browser would get. The API server is the tests' own. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Answer, fail, TestApiServer } from '../unit/kube/support/server.ts'
 import { forcedKill } from '../unit/render/records.ts'
+import { kubeconfigOf, type Running, started } from './support.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
-
-interface Running {
-  readonly child: ChildProcess
-  readonly output: { stdout: string; stderr: string }
-  readonly ended: Promise<number | null>
-}
 
 async function open(args: readonly string[], answers: readonly Answer[] = []) {
   const server = await TestApiServer.start()
@@ -27,24 +22,10 @@ async function open(args: readonly string[], answers: readonly Answer[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'gracewatch-open-'))
   cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
   const kubeconfig = join(folder, 'kubeconfig')
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'test', cluster: { server: server.url, 'insecure-skip-tls-verify': true } }],
-    users: [{ name: 'test', user: {} }],
-    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test', namespace: 'shop' } }],
-    'current-context': 'test',
-  }
-  writeFileSync(kubeconfig, JSON.stringify(config))
+  writeFileSync(kubeconfig, kubeconfigOf(server.url))
   const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'open', '--kubeconfig', kubeconfig, ...args])
   cleanups.push(() => child.kill('SIGKILL'))
-  const output = { stdout: '', stderr: '' }
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].setEncoding('utf8').on('data', (text: string) => {
-      output[stream] += text
-    })
-  const ended = new Promise<number | null>((done) => child.on('close', done))
-  return { server, running: { child, output, ended } satisfies Running }
+  return { server, running: started(child) }
 }
 
 async function addressOf({ output, ended }: Running): Promise<string> {

@@ -9,6 +9,7 @@ import type { PodTermination } from '../../src/api/pod-termination.ts'
 import { TestApiServer } from '../unit/kube/support/server.ts'
 import { byName, parseMarkup, textOf } from '../unit/page/xml.ts'
 import { forcedKill, graceful, overdue, terminating } from '../unit/render/records.ts'
+import { kubeconfigOf } from './support.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -16,15 +17,7 @@ async function given(command: string, ...args: string[]) {
   const server = await TestApiServer.start()
   const folder = mkdtempSync(join(tmpdir(), 'gracewatch-watch-'))
   const kubeconfig = join(folder, 'config')
-  writeFileSync(
-    kubeconfig,
-    JSON.stringify({
-      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'test' },
-      clusters: [{ name: 'test', cluster: { server: server.url, 'insecure-skip-tls-verify': true } }],
-      users: [{ name: 'test', user: {} }],
-      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test', namespace: 'shop' } }],
-    }),
-  )
+  writeFileSync(kubeconfig, kubeconfigOf(server.url))
   const object = (name: string, record: PodTermination) => ({ ...record, pod: { ...record.pod, name } })
   const put = (name: string, record: PodTermination) => server.world.create(name, object(name, record)).metadata.uid
   const change = (uid: string, name: string, record: PodTermination) => server.world.update(uid, object(name, record))

@@ -7,6 +7,8 @@ export interface Sample {
 }
 
 export interface Target {
+  /** Name of its job. */
+  readonly scrapePool: string
   readonly health: 'up' | 'down' | 'unknown'
   readonly lastError: string
 }

@@ -28,9 +28,9 @@ import { deletedMessage, type FullStatus, isNews, passOf, type RulePass, refused
 const EVERY_MS = 20_000
 /** From a change to the pass that takes it in: changes come in bunches. */
 const SOON_MS = 1000
-const LATEST_MS = 8000
-/** Planning is to take a twentieth of the time at most. */
+/** Planning is to take a twentieth of the time at most; this is the longest that it makes a pass wait after the plan before it. */
 const REST = 20
+const LONGEST_REST_MS = 8000
 /** A pass that is longer is cut here and planned anew. */
 const ACTS_FOR_MS = 8000
 /** The times in a status alone are not worth more writes. */
@@ -110,6 +110,8 @@ export class Cleaner implements Controller, RecorderObserver {
   #generation = 0
   /** UIDs of what the pass that is under way may delete. */
   #going: ReadonlySet<string> = new Set()
+  /** When the last plan was begun, and how long it took. */
+  #plannedAt = Number.NEGATIVE_INFINITY
   #planMs = 0
   /** The API server has asked to be left alone until then. */
   #pausedTo = 0
@@ -188,8 +190,10 @@ export class Cleaner implements Controller, RecorderObserver {
     this.#soon()
   }
 
+  /** For a change. While a pass acts, planning rests: what came meanwhile does not wait for that a second time. */
   #soon(): void {
-    this.#after(Math.min(LATEST_MS, Math.max(SOON_MS, this.#planMs * REST)))
+    const restedAt = this.#plannedAt + Math.min(LONGEST_REST_MS, this.#planMs * REST)
+    this.#after(Math.max(SOON_MS, restedAt - performance.now()))
   }
 
   /** The next pass begins in so many milliseconds, or sooner. */
@@ -244,6 +248,7 @@ export class Cleaner implements Controller, RecorderObserver {
     await this.#learnOwners(rules)
     const began = performance.now()
     const planned = this.#plan(rules, threshold)
+    this.#plannedAt = began
     this.#planMs = performance.now() - began
     const verdicts = planned.verdicts.filter(({ action, dryRun }) => action === 'Delete' && !dryRun)
     const proceed = () =>

@@ -21,6 +21,8 @@ export interface CatchUpOptions {
   readonly log: Log
   readonly namespace: string
   readonly pods: { get(uid: string): PodSnapshot | undefined; values(): Iterable<PodSnapshot> }
+  /** Pods that had ended and went before this replica led. */
+  readonly missed: { ended(): Iterable<PodSnapshot> }
   /** How far back at most, in microseconds. */
   readonly reach: Micros
   /** Of each record that another run had begun and that is completed here; see RecorderOptions.onVerdict. */
@@ -42,14 +44,14 @@ function endOf(pod: PodSnapshot): Micros | undefined {
  * @returns how many terminations were taken up
  */
 export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark: Micros | undefined): Promise<number> {
-  const { recorder, pods, clock } = options
+  const { recorder, pods, missed, clock } = options
   const now = clock.now()
   let count = await closeOpenRecords(options, mark)
   if (mark === undefined || mark >= watchedFrom) return count
   const from = Math.max(mark, now - options.reach)
   recorder.onGap('Pod', { from: mark, to: watchedFrom, reason: 'no controller was running' })
 
-  for (const pod of pods.values()) {
+  for (const pod of [...pods.values(), ...missed.ended()]) {
     const ended = isTerminal(pod) && pod.deletionTimestamp === undefined ? endOf(pod) : undefined
     if (
       ended === undefined ||

@@ -10,6 +10,7 @@ import { decodeEndpointSlice } from '../../kube/decode/endpoint-slice.ts'
 import { decodeEvent } from '../../kube/decode/event.ts'
 import { withCleanupPart } from '../../kube/decode/finished-pod.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
+import { parsePodBytes } from '../../kube/decode/pod-bytes.ts'
 import { decodeGatePart } from '../../kube/decode/pod-gate.ts'
 import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
@@ -23,6 +24,7 @@ import type { Identified } from '../../kube/reflector-types.ts'
 import { BegunRecords } from './begun.ts'
 import { catchUp } from './catch-up.ts'
 import { sampleServerClock } from './clock-samples.ts'
+import { Missed } from './missed.ts'
 import { Observers, type RecorderObserver } from './observer.ts'
 import { Recorder, type RecorderSettings } from './recorder.ts'
 import { Retention } from './retention.ts'
@@ -86,6 +88,7 @@ export class RecorderController implements Controller {
   readonly #warnings: Warnings | undefined
   readonly #retention: Retention
   readonly #begun: BegunRecords
+  readonly #missed: Missed
   readonly #observers: Observers
   readonly #timers = new Set<NodeJS.Timeout>()
   #unobserve: (() => void) | undefined
@@ -165,7 +168,10 @@ export class RecorderController implements Controller {
       this.#reflector('/api/v1/events', decodeEvent, {
         fieldSelector: `involvedObject.kind=Pod,reason=${reason}`,
         keep: 'none',
-        onChange: (change) => recorder.onEvent(change),
+        onChange: (change) => {
+          recorder.onEvent(change)
+          this.#missed.onEvent(change)
+        },
         onGap: (gap) => recorder.onGap('Event', gap),
       }),
     )
@@ -188,11 +194,21 @@ export class RecorderController implements Controller {
     const decodeGated = settings.gates ? (raw: unknown) => ({ ...decodePod(raw), gate: decodeGatePart(raw) }) : decodePod
     const decode = settings.cleanup ? (raw: unknown) => withCleanupPart(raw, decodeGated(raw)) : decodeGated
     this.pods = this.#reflector('/api/v1/pods', decode, {
+      parse: parsePodBytes,
       onChange: (change) => {
         recorder.onPod(change)
+        this.#missed.onPod(change)
         this.#observers.onPod(change)
       },
-      onGap: (gap) => recorder.onGap('Pod', gap),
+      onGap: (gap) => {
+        recorder.onGap('Pod', gap)
+        this.#missed.onGap(gap)
+      },
+    })
+    this.#missed = new Missed({
+      ...{ recorder, pods: this.pods, clock },
+      watching: () => this.#watching(),
+      later: (ms, action) => this.#once(ms, action),
     })
     this.#begun = new BegunRecords({
       recorder,
@@ -304,7 +320,7 @@ export class RecorderController implements Controller {
   #reflector<T extends Identified>(
     path: string,
     decode: (raw: unknown) => T | undefined,
-    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep'>,
+    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep' | 'parse'>,
   ): Reflector<T> {
     const { http, clock, log } = this.#options
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })
@@ -333,6 +349,7 @@ export class RecorderController implements Controller {
             log,
             namespace: settings.namespace,
             pods: this.pods,
+            missed: this.#missed,
             reach: settings.catchUpMs * MILLISECOND,
             onVerdict: (record, news) => this.#observers.onVerdict(record, news),
           },
@@ -368,8 +385,13 @@ export class RecorderController implements Controller {
 
   /** Up to when changes of Pods have arrived. */
   #watchedTo(): Micros {
-    const { phase, failuresInRow, lastAliveAt } = this.pods.stats
-    return phase === 'Watching' && failuresInRow === 0 ? this.#options.clock.now() : (lastAliveAt ?? 0)
+    return this.#watching() ? this.#options.clock.now() : (this.pods.stats.lastAliveAt ?? 0)
+  }
+
+  /** The watch of Pods is open, as far as is known. */
+  #watching(): boolean {
+    const { phase, failuresInRow } = this.pods.stats
+    return phase === 'Watching' && failuresInRow === 0
   }
 
   async #retain(): Promise<void> {

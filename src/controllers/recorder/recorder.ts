@@ -240,12 +240,12 @@ export class Recorder {
   }
 
   /** Whether this change is the first sight of a termination. */
-  #begins({ type, object, previous }: Change<PodSnapshot>): boolean {
+  #begins({ type, object, previous, since }: Change<PodSnapshot>): boolean {
     if (previous !== undefined && isTerminal(previous)) return false
     if (type === 'Deleted' || type === 'Vanished') return !isTerminal(object) || previous !== undefined
     if (object.deletionTimestamp !== undefined) return true
-    // What had ended before anybody watched is for the catch-up to judge.
-    return isTerminal(object) && (type !== 'Listed' || previous !== undefined)
+    // What had ended before anybody watched is for the catch-up to judge; what a later list shows first came and ended in the gap before it.
+    return isTerminal(object) && (type !== 'Listed' || previous !== undefined || since !== undefined)
   }
 
   /**

@@ -65,11 +65,12 @@ export interface MalformedLine {
 export type TraceLine = SignalLine | OomVictimLine | ThreadExitLine | MarkerLine | LostLine | MalformedLine
 
 /** A comm can hold anything but NUL, so the pid is what stands before the CPU's bracket, whatever came before. */
-const HEADER = /^ *(.*)-(\d+) +\[(\d+)\] \S+ +(\d+)\.(\d{6}): ([a-z_]+): (.*)$/s
-const SIGNAL = /^sig=(\d+) errno=-?\d+ code=(-?\d+) comm=(.*) pid=(\d+) grp=([01]) res=(\d+)$/s
-const VICTIM = /^pid=(\d+)(?: |$)/
-const THREAD = /^comm=(.*) pid=(\d+) prio=\d+(?: |$)/s
-const LOST = /^CPU:(\d+) \[LOST (\d+) EVENTS\]$/
+const HEADER = /^ *(.*)-(\d{1,10}) +\[(\d{1,6})\] \S+ +(\d{1,12})\.(\d{6}): ([a-z_]+): (.*)$/s
+/** Signals are 1 to 64, which is also what a record takes. */
+const SIGNAL = /^sig=([1-9]|[1-5]\d|6[0-4]) errno=-?\d+ code=(-?\d{1,10}) comm=(.*) pid=(\d{1,10}) grp=([01]) res=(\d{1,3})$/s
+const VICTIM = /^pid=(\d{1,10})(?: |$)/
+const THREAD = /^comm=(.*) pid=(\d{1,10}) prio=\d+(?: |$)/s
+const LOST = /^CPU:(\d{1,6}) \[LOST (\d{1,15}) EVENTS\]$/
 const MAX_SHOWN = 200
 
 /** @param text one line without its end; a comm may have put a line break into it (see LineJoiner) */

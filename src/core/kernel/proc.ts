@@ -12,7 +12,7 @@ export interface CgroupPlace {
 }
 
 /** `pod<uid>` (cgroupfs), `…-pod<uid with _>.slice` (systemd). Static pods have 32 digits without dashes. */
-const POD = String.raw`pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?`
+const POD = String.raw`(?:^|[/-])pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?`
 /**
  * The container's own cgroup, after the pod's: `/<id>` (containerd, Docker), `/crio-<id>`, `/cri-containerd-<id>.scope` and the like
  * (systemd), and `:cri-containerd:<id>`, where the kubelet has the systemd driver and containerd has not. conmon's, which is the
@@ -58,7 +58,7 @@ export interface ProcessStatus {
 
 /** /proc/<pid>/status; undefined where a line is missing that every Linux from 4.1 on has. */
 export function parseStatus(text: string): ProcessStatus | undefined {
-  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1]
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(text)?.[1]
   const mask = (name: string) => {
     const hex = field(name)
     return hex !== undefined && /^[0-9a-f]+$/.test(hex) ? BigInt(`0x${hex}`) : undefined
@@ -66,11 +66,11 @@ export function parseStatus(text: string): ProcessStatus | undefined {
   const caught = mask('SigCgt')
   const ignored = mask('SigIgn')
   const blocked = mask('SigBlk')
-  const tgid = Number(field('Tgid') ?? Number.NaN)
-  const parent = Number(field('PPid') ?? Number.NaN)
-  const state = field('State')?.[0]
-  const nsPids = (field('NSpid') ?? '').split(/\s+/).filter(Boolean).map(Number)
-  const whole = [tgid, parent, ...nsPids].every(Number.isSafeInteger) && nsPids.length > 0
+  const tgid = wholeOf(field('Tgid'))
+  const parent = wholeOf(field('PPid'))
+  const state = /^[A-Za-z]/.exec(field('State') ?? '')?.[0]
+  const nsPids = (field('NSpid') ?? '').split(/\s+/).filter(Boolean).map(wholeOf)
+  const whole = [tgid, parent, ...nsPids].every(isWhole) && nsPids.length > 0
   if (!whole || state === undefined || caught === undefined || ignored === undefined || blocked === undefined) return undefined
   return { tgid, parent, state, nsPids, signals: { caught, ignored, blocked } }
 }
@@ -94,11 +94,13 @@ export function parseStat(text: string): ProcessStat | undefined {
     .trim()
     .split(' ')
   const [state = ''] = rest
-  const [parent, flags, startTicks] = [1, 6, 19].map((index) => Number(rest[index] ?? Number.NaN))
+  const [parent, flags, startTicks] = [1, 6, 19].map((index) => wholeOf(rest[index]))
   if (!/^[A-Za-z]$/.test(state) || !isWhole(parent) || !isWhole(flags) || !isWhole(startTicks)) return undefined
   return { state, parent, startTicks, exiting: isDead(state) || (flags & EXITING) !== 0 }
 }
 
+/** NaN for what is no number as the kernel writes one. */
+const wholeOf = (text: string | undefined): number => (text !== undefined && /^\d+$/.test(text) ? Number(text) : Number.NaN)
 const isWhole = (value: number | undefined): value is number => Number.isSafeInteger(value)
 
 /** Ended, and waiting for its parent to take note. */
@@ -126,7 +128,8 @@ const MAX_NAME = 64
 
 /** For a record and for terminals: no control characters, and not long. */
 export function cleanName(text: string): string {
-  return text.replace(/\p{C}/gu, '\u{fffd}').slice(0, MAX_NAME)
+  // Cut first: half of a character that it leaves is replaced as well.
+  return text.slice(0, MAX_NAME).replace(/\p{C}/gu, '\u{fffd}')
 }
 
 /**

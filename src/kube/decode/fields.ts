@@ -62,6 +62,14 @@ export function listOf(parent: RawObject, key: string, path: string): readonly u
   return value
 }
 
+/** A list of non-empty strings; empty where it is absent. */
+export function stringsOf(parent: RawObject, key: string, path: string): readonly string[] {
+  return listOf(parent, key, path).map((entry, i) => {
+    if (typeof entry !== 'string' || entry === '') throw new DecodeError(`${join(path, key)}[${i}]`, 'a non-empty string', entry)
+    return entry
+  })
+}
+
 export interface Metadata {
   readonly uid: string
   readonly namespace: string

@@ -1,6 +1,7 @@
 import { finishedPod, KEEP_ANNOTATION } from '../../core/cleanup/finished-pod.ts'
 import type { FinishedPod, JobFacts } from '../../core/cleanup/types.ts'
 import type { CleanupPart, PodSnapshot } from '../../core/evidence.ts'
+import { DecodeError } from '../errors.ts'
 import type { Identified } from '../reflector-types.ts'
 import { asObject, intern, listOf, metadataOf, optionalObject, Shared } from './fields.ts'
 import { decodePod } from './pod.ts'
@@ -20,9 +21,12 @@ export function decodeCleanupPart(raw: unknown): CleanupPart {
   for (const [key, value] of Object.entries(optionalObject(metadata, 'labels', 'metadata') ?? {}))
     if (typeof value === 'string') labels[intern(key)] = intern(value)
   const keep = optionalObject(metadata, 'annotations', 'metadata')?.[KEEP_ANNOTATION]
+  // Not optionalString: whoever writes the empty string means to keep the pod as well.
+  if (keep !== undefined && typeof keep !== 'string')
+    throw new DecodeError(`metadata.annotations.${KEEP_ANNOTATION}`, 'a string', keep)
   return {
     labels: labelMaps.get(JSON.stringify(labels), () => labels),
-    ...(keep === undefined ? {} : { keep: String(keep) }),
+    ...(keep === undefined ? {} : { keep }),
   }
 }
 

@@ -1,7 +1,9 @@
 import { gateSpecSchema } from '../../api/pod-readiness-gate.ts'
 import type { Gate } from '../../core/gates/types.ts'
 import { DecodeError } from '../errors.ts'
-import { asObject, compact, listOf, metadataOf, optionalInteger, optionalString, requiredString } from './fields.ts'
+import { asObject, compact, metadataOf, optionalInteger, optionalString, requiredString, stringsOf } from './fields.ts'
+
+const MAX_FIELD = 256
 
 /**
  * A raw PodReadinessGate -> Gate. Throws DecodeError naming the first field that is not as the schema has it: an API server whose CRD is
@@ -13,7 +15,10 @@ export function decodeGate(raw: unknown): Gate {
   const parsed = gateSpecSchema.safeParse(object.spec)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    throw new DecodeError(['spec', ...(issue?.path ?? [])].join('.'), issue?.message ?? 'as the schema has it', object.spec)
+    const path = ['spec', ...(issue?.path ?? [])]
+    // Keys of maps stand in it, and can be as long as somebody likes.
+    const field = path.join('.').slice(0, MAX_FIELD)
+    throw new DecodeError(field, `as the schema has it (${issue?.message.slice(0, MAX_FIELD)})`, valueAt(object, path))
   }
   const status = object.status
   return compact<Gate>({
@@ -24,8 +29,12 @@ export function decodeGate(raw: unknown): Gate {
     generation: optionalInteger(metadata.raw, 'generation', 'metadata') ?? 0,
     creationTimestamp: requiredString(metadata.raw, 'creationTimestamp', 'metadata'),
     deletionTimestamp: optionalString(metadata.raw, 'deletionTimestamp', 'metadata'),
-    finalizers: listOf(metadata.raw, 'finalizers', 'metadata').map(String),
+    finalizers: stringsOf(metadata.raw, 'finalizers', 'metadata'),
     spec: parsed.data,
     status: typeof status === 'object' && status !== null ? status : undefined,
   })
+}
+
+function valueAt(object: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value, key) => (typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined), object)
 }

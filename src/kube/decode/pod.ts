@@ -20,6 +20,7 @@ import {
   type RawObject,
   requiredString,
   Shared,
+  stringsOf,
 } from './fields.ts'
 
 /** The defaults of the API server (pkg/apis/core/v1/defaults.go), for objects that did not pass through it. */
@@ -82,8 +83,8 @@ export function decodeOwner(raw: unknown): OwnerReference | undefined {
 const NO_FINALIZERS: readonly string[] = []
 
 function finalizersOf(metadata: RawObject): readonly string[] {
-  const list = listOf(metadata, 'finalizers', 'metadata')
-  return list.length === 0 ? NO_FINALIZERS : list.map((entry) => intern(String(entry)))
+  const list = stringsOf(metadata, 'finalizers', 'metadata')
+  return list.length === 0 ? NO_FINALIZERS : list.map(intern)
 }
 
 function ownerOf(metadata: RawObject): OwnerReference | undefined {

@@ -90,6 +90,48 @@ describe('the metrics of the controller', () => {
     await standby.controller.stop()
   })
 
+  it('count once, too, what a leader had begun, another one completed, and the first finds when it leads again', async () => {
+    const own = await stage.namespace('again')
+    const [ofFirst, ofSecond] = [await MetricsPort.reserve(), await MetricsPort.reserve()]
+    const first = await stage.lead({ own, namespaces: [namespace], lease: [], args: ofFirst.args })
+    const second = await stage.start({ own, namespaces: [namespace], lease: [], args: ofSecond.args })
+    await second.controller.ready()
+    const begun = await stage.kubelet.pod(namespace, 'begun')
+    for (const port of [ofFirst, ofSecond]) await port.becomes(0, TERMINATIONS, graceful)
+    await begun.delete()
+    await begun.killing()
+    await stage.records.inState(begun.uid, 'Terminating')
+
+    // From here on it cannot renew its Lease, and watches on.
+    const away = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'ServiceUnavailable', code: 503 }
+    const lets = first.front.before('PUT', /\/leases\//, () => ({ status: 503, body: away }))
+    await second.controller.leads(60_000)
+    await begun.exit({ code: 0 })
+    await begun.remove()
+    await stage.records.complete(begun.uid, 60_000)
+    await ofSecond.becomes(1, TERMINATIONS, graceful)
+    expect(await ofFirst.value('gracewatch_leader')).toBe(0)
+    expect(await ofFirst.value(TERMINATIONS, graceful)).toBe(0)
+    // It has seen the end as well, and does not know whether it stands.
+    await ofFirst.becomes(1, 'gracewatch_terminations_followed')
+
+    const applied = () => first.front.applies.filter(({ path }) => path.includes('/begun.')).length
+    const before = applied()
+    lets()
+    await second.controller.stop()
+    await ofFirst.becomes(1, 'gracewatch_leader')
+    const next = await stage.kubelet.pod(namespace, 'next')
+    await next.delete()
+    await next.finish()
+    await stage.records.complete(next.uid)
+    await ofFirst.becomes(1, TERMINATIONS, graceful)
+    // Both are done with: followed for 20 s after they were looked at.
+    await expect.poll(() => ofFirst.value('gracewatch_terminations_followed'), { timeout: 60_000 }).toBe(0)
+    expect(await ofFirst.value(TERMINATIONS, graceful)).toBe(1)
+    expect(applied()).toBe(before)
+    await first.controller.stop()
+  })
+
   it('are not there where no address is given, and the process does not start with one that it cannot have', async () => {
     const own = await stage.namespace('taken')
     const port = await MetricsPort.reserve()

@@ -22,7 +22,13 @@ describe('of the catch-up', () => {
     const { recorder, records, clock, log } = bench
     const pods = new Map<string, PodSnapshot>()
     await catchUp(
-      { ...{ recorder, records, clock, log, pods }, namespace: 'gracewatch', reach: SECOND, onVerdict() {} },
+      {
+        ...{ recorder, records, clock, log, pods },
+        missed: { ended: () => [] },
+        namespace: 'gracewatch',
+        reach: SECOND,
+        onVerdict() {},
+      },
       0,
       undefined,
     )
