@@ -7,6 +7,7 @@ import type {
   PodSnapshot,
   TerminatedState,
 } from '../../core/evidence.ts'
+import { cut } from '../../core/gates/text.ts'
 import {
   asObject,
   compact,
@@ -201,7 +202,7 @@ function terminatedOf(state: RawObject, path: string): TerminatedState | undefin
 
 function messageOf(parent: RawObject, path: string): string | undefined {
   const message = optionalString(parent, 'message', path)
-  return message === undefined || message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`
+  return message === undefined ? undefined : cut(message, MAX_MESSAGE)
 }
 
 function shared(text: string | undefined): string | undefined {
