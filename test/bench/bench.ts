@@ -37,14 +37,14 @@ export function planOf(pods: number): BenchPlan {
     pods,
     memory: long
       ? [part(0, 2), part(1 / 5), part(2 / 5, 2), part(1, 3)]
-      : [part(0, large ? 2 : 1), part(1 / 2), part(1, large ? 3 : 1)],
+      : [part(0, large ? 2 : 1), part(1 / 2), part(1, large ? 2 : 1)],
     settleMs: large ? 20_000 : 5000,
     throughput: {
       burst: Math.min(MAX_BURST, Math.floor(pods * SHARE_OF_BURST)),
       steady: [{ perSecond: STEADY_PER_SECOND, seconds }, ...(long ? [{ perSecond: 100, seconds }] : [])],
     },
     idleSeconds: large ? MINUTE / 2 : 10,
-    cleanupPods: long ? 10_000 : large ? 1000 : 300,
+    cleanupPods: long ? 10_000 : 300,
   }
 }
 
