@@ -145,7 +145,7 @@ const delayed: Fault = {
 
 const resets: Fault = {
   name: 'connections are reset again and again',
-  happens: 'Watches are resumed, writes are tried again.',
+  happens: 'Nothing, or records come a little later: watches are resumed, writes are tried again.',
   async inject({ world }) {
     const timer = setInterval(() => {
       for (const { wire } of world.replicas) wire.reset()
@@ -210,10 +210,14 @@ const storm: Fault = {
 
 const tokenless: Fault = {
   name: 'the token of both is refused, and a new one comes',
-  happens: 'Nothing is recorded until the file has a token that is good; then everything is. Every watch goes on where it was.',
+  happens:
+    'Nothing is recorded until the file has a token that is good; then everything is, from where the watches were if the API server has still ' +
+    'kept what came since (about 75 s).',
   async inject({ world }) {
-    const refused = ({ front }: Replica) => front.calls('GET', /./).some(({ status, at }) => status === 401 && at > since)
     const since = performance.now()
+    // Whoever held the Lease last goes on to write it, the other one to read it.
+    const refused = ({ front }: Replica) =>
+      ['GET', 'PUT'].some((method) => front.calls(method, /\/leases\//).some(({ status, at }) => status === 401 && at > since))
     await world.revokeToken()
     for (const { wire } of world.replicas) wire.reset()
     await forEach(world.replicas, refused, 'answered with 401')
