@@ -1,5 +1,6 @@
 /** Faults, each made for real and unmade, or left for the product to deal with. */
 import type { StoredPodTermination } from '../../src/kube/apply.ts'
+import { KubeError } from '../../src/kube/errors.ts'
 import { eventually } from '../apiserver/waiting.ts'
 import { listRecords } from './audit.ts'
 import type { Fault, Scene } from './round.ts'
@@ -298,6 +299,16 @@ const quota: Fault = {
       const told = () => world.replicas.some(({ controller }) => refusedBy(controller, namespace)) || undefined
       await eventually(told, PATIENCE_MS, 'a refusal told')
       await world.http.request({ method: 'DELETE', path: `${path}/records` })
+      const records = `/apis/${world.group}/v1alpha1/namespaces/${namespace}/podterminations`
+      const pod = { namespace, name: 'probe', uid: 'probe' }
+      const apiVersion = `${world.group}/v1alpha1`
+      const probe = { apiVersion, kind: 'PodTermination', metadata: { name: 'probe', namespace }, pod }
+      const lifted = () =>
+        world.http.request({ method: 'POST', path: records, query: { dryRun: 'All' }, body: probe }).catch((error: unknown) => {
+          if (error instanceof KubeError && error.code === 'Forbidden') return undefined
+          throw error
+        })
+      await eventually(lifted, PATIENCE_MS, 'the quota lifted')
       const { leader } = await world.roles()
       await leader.controller.kill()
       await world.start()
