@@ -86,7 +86,11 @@ const changedTermination = fc.constantFrom(...fixtures).chain(({ lines, uid }) =
 )
 
 /** Of fields that the API server itself keeps short. */
-const isShort = (facts: readonly Fact[]) => !/[^"\\]{254}/.test(JSON.stringify(facts).replace(/"message":"(?:[^"\\]|\\.)*"/g, ''))
+function isShort(value: unknown): boolean {
+  if (typeof value === 'string') return value.length <= 253
+  if (typeof value !== 'object' || value === null) return true
+  return Object.entries(value).every(([key, inner]) => key === 'message' || isShort(inner))
+}
 
 describe('the recorder', () => {
   test('makes of a termination in which some objects are strange a record that the API server takes', {
@@ -161,7 +165,7 @@ describe('a file of records', () => {
       changed.map((record) => JSON.stringify({ items: [record] })),
       nastyText,
     )
-    await forAll(any, 300, (text) => expectReadsOrSays(() => recordsIn(text, 'FILE')))
+    await forAll(any, 200, (text) => expectReadsOrSays(() => recordsIn(text, 'FILE')))
   })
 
   test.for(TEXTS)('$name', ({ text, times }) => {
