@@ -15,6 +15,7 @@ import {
   listOf,
   metadataOf,
   optionalBoolean,
+  optionalInt32,
   optionalInteger,
   optionalObject,
   optionalString,
@@ -191,7 +192,7 @@ function terminatedOf(state: RawObject, path: string): TerminatedState | undefin
   if (terminated === undefined) return undefined
   const here = `${path}.terminated`
   return compact<TerminatedState>({
-    exitCode: optionalInteger(terminated, 'exitCode', here) ?? 0,
+    exitCode: optionalInt32(terminated, 'exitCode', here) ?? 0,
     reason: shared(optionalString(terminated, 'reason', here)),
     message: messageOf(terminated, here),
     startedAt: optionalString(terminated, 'startedAt', here),
