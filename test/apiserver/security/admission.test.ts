@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { helmBinary } from '../../chart/helm.ts'
 import { template } from '../../chart/manifests.ts'
 import { EXPERIMENTS, experimentPod } from '../../demo/experiments.ts'
 import { answersOf } from '../answers.ts'
@@ -56,6 +57,8 @@ function podOf({ metadata: { name }, spec }: Manifest, at: Level): object {
 const DRY = ['create', '--dry-run=server', '--validate=strict', '-f', '-']
 
 beforeAll(async () => {
+  // Where nobody has used it yet it is built, which takes longer than a test may.
+  await helmBinary('4')
   for (const level of LEVELS) {
     await bed.create({
       apiVersion: 'v1',
