@@ -136,7 +136,8 @@ beforeAll(async () => {
   traced = await trace
   // An address for documentation, where nobody answers.
   await scenes.gates.kubeletSays(namespace, 'gated', [], { podIP: '192.0.2.1', podIPs: [{ ip: '192.0.2.1' }] })
-  await scenes.gates.until(namespace, 'gated', 'False', undefined, GATE)
+  const asked = async () => (await scenes.gates.condition(namespace, 'gated', GATE))?.message?.includes('192.0.2.1') || undefined
+  await eventually(asked, 60_000, 'the gated pod asked')
   await fail(gated)
   await fail(finished, 'Failed')
   planned = await gracewatch('cleanup', 'plan', '-n', namespace, '-o', 'json')

@@ -38,6 +38,18 @@ export class Scenes {
     return name
   }
 
+  /** A record that is past its age when the controller looks for such first, soon after its start. */
+  async oldRecord(): Promise<void> {
+    const namespace = this.in('ends')
+    await this.stage.bed.create({
+      apiVersion: `${this.stage.group}/v1alpha1`,
+      kind: 'PodTermination',
+      metadata: { name: 'old', namespace, labels: { 'gracewatch.dev/outcome': 'Graceful' } },
+      pod: { namespace, name: 'old', uid: 'old' },
+      ...{ state: 'Complete', outcome: 'Graceful' },
+    })
+  }
+
   /** Two pods of one workload killed by force, and one that a finalizer holds past its deadline, on a node that has an agent. */
   async terminations(): Promise<void> {
     const { kubelet, records } = this.stage
@@ -65,7 +77,7 @@ export class Scenes {
     await records.complete(held.uid, 60_000)
   }
 
-  /** A pod of a Job; graceful, so that its record is the first to be deleted. */
+  /** A pod of a Job. */
   async job(): Promise<void> {
     const { kubelet, records } = this.stage
     const namespace = this.in('ends')
