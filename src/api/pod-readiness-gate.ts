@@ -251,7 +251,7 @@ const holdSchema = z.object({
 
 const count = (description: string) => z.int().min(0).max(2147483647).optional().describe(description)
 
-const statusSchema = z.object({
+export const gateStatusSchema = z.object({
   observedGeneration: z.int().min(0).optional().describe('Generation of the gate that this status is about.'),
   matched: count('Pods that it selects and that are neither ended nor being deleted.'),
   passing: count('Of those, how many have the condition True.'),
@@ -277,7 +277,7 @@ const statusSchema = z.object({
 export const podReadinessGateSchema = z
   .object({
     spec: gateSpecSchema.describe('What is wanted.'),
-    status: statusSchema.optional().describe('What is.'),
+    status: gateStatusSchema.optional().describe('What is.'),
   })
   .describe(
     'Sets one condition of its own on the pods that it selects, so that the kubelet holds Ready back until all checks pass. The pods name the ' +
@@ -286,7 +286,7 @@ export const podReadinessGateSchema = z
 
 export type PodReadinessGate = z.infer<typeof podReadinessGateSchema>
 export type GateSpec = z.infer<typeof gateSpecSchema>
-export type GateStatus = z.infer<typeof statusSchema>
+export type GateStatus = z.infer<typeof gateStatusSchema>
 export type GateCondition = z.infer<typeof conditionSchema>
 export type StoredHold = z.infer<typeof holdSchema>
 export type LabelSelector = z.infer<typeof selectorSchema>

@@ -42,9 +42,10 @@ export function parse<F extends Flags>(argv: readonly string[], known: F, comman
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind !== 'option') continue
-    const flag = known[token.name]
+    // Every object seems to know `constructor`, which is no flag.
+    const flag = Object.hasOwn(known, token.name) ? known[token.name] : undefined
     if (flag === undefined) throw new UsageError(unknownFlag(token.rawName, known, command))
-    if (token.name in flags) throw new UsageError(`${token.rawName} is given twice: leave one`)
+    if (Object.hasOwn(flags, token.name)) throw new UsageError(`${token.rawName} is given twice: leave one`)
     flags[token.name] = readValue(token.rawName, token.value, flag)
   }
   return { flags: flags as Parsed<F>['flags'], words } // each value was made by the flag of its own name

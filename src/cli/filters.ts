@@ -19,15 +19,15 @@ export const FILTER_FLAGS = {
 export type FilterFlags = { readonly [K in keyof typeof FILTER_FLAGS]?: string }
 
 /** The kinds that kubectl has a short name for. */
-const KINDS: Readonly<Record<string, string>> = {
-  deploy: 'Deployment',
-  sts: 'StatefulSet',
-  ds: 'DaemonSet',
-  rs: 'ReplicaSet',
-  rc: 'ReplicationController',
-  cj: 'CronJob',
-  po: 'Pod',
-}
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ['deploy', 'Deployment'],
+  ['sts', 'StatefulSet'],
+  ['ds', 'DaemonSet'],
+  ['rs', 'ReplicaSet'],
+  ['rc', 'ReplicationController'],
+  ['cj', 'CronJob'],
+  ['po', 'Pod'],
+])
 const DAY: Micros = 86_400 * SECOND
 
 export interface Chosen {
@@ -81,5 +81,5 @@ export function workloadOf(text: string): { kind?: string; name: string } {
 /** deploy, deployment, deployments and deployments.apps are a Deployment. */
 function kindOf(word: string): string {
   const kind = word.split('.')[0]?.toLowerCase() ?? ''
-  return KINDS[kind] ?? kind.replace(/s$/, '')
+  return KINDS.get(kind) ?? kind.replace(/s$/, '')
 }

@@ -1,6 +1,7 @@
 /** Records out of files, checked against the schema before anything draws them. */
 import { parseAllDocuments, stringify } from 'yaml'
 import { API_VERSION, type PodTermination, podTerminationSchema } from '../api/pod-termination.ts'
+import { cut } from '../core/gates/text.ts'
 import { CommandError } from './arguments.ts'
 
 /** What a problem is said to be in. */
@@ -19,23 +20,37 @@ export function recordOf(object: unknown, where: string): PodTermination {
 
 /** Every record in a text of YAML or JSON: one object, several documents, or a List as kubectl writes it. */
 export function recordsIn(text: string, where: string): PodTermination[] {
-  const objects: unknown[] = []
-  for (const document of parseAllDocuments(text)) {
-    if (!('errors' in document)) continue
-    const [problem] = document.errors
-    if (problem !== undefined) throw new CommandError(`${where} is not YAML: ${problem.message.split('\n')[0]}`)
-    const value: unknown = document.toJS()
-    if (isObject(value) && Array.isArray(value.items)) objects.push(...value.items)
-    else if (value !== null && value !== undefined) objects.push(value)
-  }
+  const objects = documentsIn(text, where).flatMap((value): unknown[] => {
+    if (isObject(value) && Array.isArray(value.items)) return value.items
+    return value === null || value === undefined ? [] : [value]
+  })
   if (objects.length === 0) throw new CommandError(`${where} holds no ${WHERE_KIND}`)
   return objects.map((object, index) => {
     const name = objects.length === 1 ? where : `${where}, object ${index + 1},`
     if (isObject(object) && object.kind !== undefined && object.kind !== WHERE_KIND)
-      throw new CommandError(`${name} is a ${String(object.kind)}, not a ${WHERE_KIND}`)
+      throw new CommandError(`${name} is ${kindWords(object.kind)}, not a ${WHERE_KIND}`)
     return recordOf(object, name)
   })
 }
+
+function documentsIn(text: string, where: string): unknown[] {
+  try {
+    return parseAllDocuments(text, { logLevel: 'error' }).flatMap((document): unknown[] => {
+      if (!('errors' in document)) return []
+      const [problem] = document.errors
+      if (problem !== undefined) throw problem
+      return [document.toJS()]
+    })
+  } catch (error) {
+    // Aliases that lead nowhere, or to more than there is room for, and nesting without end show when it is made into values.
+    const said = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    throw new CommandError(`${where} is not YAML: ${said}`)
+  }
+}
+
+const LONGEST_KIND = 63
+const kindWords = (kind: unknown): string =>
+  typeof kind === 'string' ? `a ${cut(kind.replace(/\s+/g, ' '), LONGEST_KIND)}` : 'something whose kind is no text'
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 

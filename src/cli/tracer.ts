@@ -71,7 +71,7 @@ export class Tracer {
           writesPerSecond: NO_LIMIT,
         },
       },
-      leadership: { isLeader: () => true },
+      leadership: { isLeader: () => true, dealtWithUntil: () => undefined },
       records: new Kept(options.onOverdue),
       workloads: new WorkloadResolver({ http, log }),
       warnings: undefined,

@@ -7,7 +7,7 @@ export type Micros = number
 export const SECOND: Micros = 1_000_000
 export const MILLISECOND: Micros = 1_000
 
-const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/
+const RFC3339 = /^(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/
 
 /** Parses an RFC 3339 time (any number of decimals up to nine, cut to microseconds). Undefined where the text is no such time. */
 export function parseTime(text: string | undefined): Micros | undefined {
@@ -16,8 +16,14 @@ export function parseTime(text: string | undefined): Micros | undefined {
   if (match === null) return undefined
   const [, base, fraction = '', zone] = match
   const millis = Date.parse(`${base}${zone}`)
-  if (Number.isNaN(millis)) return undefined
+  if (Number.isNaN(millis) || !isDay(base)) return undefined
   return millis * MILLISECOND + Number(fraction.padEnd(6, '0').slice(0, 6))
+}
+
+/** Date.parse takes the 30th of February for a day in March. */
+function isDay(base = ''): boolean {
+  const day = Number(base.slice(8, 10))
+  return day <= 28 || new Date(`${base.slice(0, 10)}T00:00:00Z`).getUTCDate() === day
 }
 
 /** RFC 3339 has years of four digits; a bound beyond them (a grace period of 68 years) is written as the last time that it has. */

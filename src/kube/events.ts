@@ -1,5 +1,6 @@
 /** Kubernetes Events (core/v1) about what was found: what `kubectl describe` shows under a pod or its workload. */
 import { createHash } from 'node:crypto'
+import { cut } from '../core/gates/text.ts'
 import { formatTime, type Micros } from '../core/time.ts'
 import { KubeError } from './errors.ts'
 import type { HttpRequest, KubeHttp } from './http.ts'
@@ -99,7 +100,7 @@ export function createEventWriter({ http, instance, guard }: EventWriterOptions)
 }
 
 const changing = ({ message, count, lastAt }: KubernetesEvent) => ({
-  message: message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`,
+  message: cut(message, MAX_MESSAGE),
   count,
   lastTimestamp: toSeconds(lastAt),
 })

@@ -1,4 +1,5 @@
 /** What servers and networks say when they fail -> KubeError. */
+import { cut } from '../core/gates/text.ts'
 import { KubeError, type KubeErrorCode, type StatusCause } from './errors.ts'
 
 const MAX_MESSAGE = 600
@@ -140,6 +141,5 @@ function codeProperty(thrown: unknown): string {
 }
 
 export function oneLine(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim()
-  return line.length <= MAX_MESSAGE ? line : `${line.slice(0, MAX_MESSAGE - 1)}…`
+  return cut(text.replace(/\s+/g, ' ').trim(), MAX_MESSAGE)
 }

@@ -21,6 +21,7 @@ export interface LoadedKubeconfig {
 
 /** Certificates and tokens in files, and tokens that a program gave, can change at any time; reading them costs little. */
 const MAX_AGE_MS = 10_000
+const SERVERS = ['http:', 'https:']
 const PROXIES = ['http:', 'https:', 'socks:', 'socks5:']
 
 export async function loadKubeconfig(
@@ -36,7 +37,10 @@ export async function loadKubeconfig(
   let current: Credentials | undefined
   let readAt = 0
   const proxy = cluster.proxyUrl
-  if (proxy && !PROXIES.includes(new URL(proxy).protocol)) {
+  if (!isUrlOf(cluster.server, SERVERS)) {
+    throw new Error(`server "${cluster.server}" of cluster "${cluster.name}" in ${nameOf(source)} must be an http or https URL`)
+  }
+  if (proxy && !isUrlOf(proxy, PROXIES)) {
     throw new Error(`proxy-url "${proxy}" of cluster "${cluster.name}" must be an http, https or socks5 URL`)
   }
 
@@ -63,6 +67,11 @@ export async function loadKubeconfig(
   }
 }
 
+/** Of files only what is a URL is one: YAML has numbers and lists as well. */
+function isUrlOf(text: unknown, protocols: readonly string[]): boolean {
+  return typeof text === 'string' && URL.canParse(text) && protocols.includes(new URL(text).protocol)
+}
+
 async function load(source: KubeconfigSource): Promise<KubeConfig> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const config = new KubeConfig()
@@ -70,7 +79,8 @@ async function load(source: KubeconfigSource): Promise<KubeConfig> {
     if (source.kubeconfig === undefined) config.loadFromDefault()
     else config.loadFromFile(source.kubeconfig)
   } catch (cause) {
-    throw new Error(`cannot read ${nameOf(source)}: ${messageOf(cause)}`, { cause })
+    // Below the first line the parser of YAML quotes the file, and what it quotes can be a token.
+    throw new Error(`cannot read ${nameOf(source)}: ${messageOf(cause).split('\n')[0]}`)
   }
   // Without any file the client falls back on the pod's account or on http://localhost:8080; both surprise whoever named neither.
   if (source.kubeconfig === undefined && ['inClusterContext', 'loaded-context'].includes(config.getCurrentContext())) {

@@ -68,6 +68,8 @@ class NodeTransport implements Transport {
       request.on('error', reject)
       request.once('close', () => {
         clearTimeout(connecting)
+        // A server that wants to speak something else (101) is no error to Node, and no response either.
+        reject(new KubeError('BadResponse', `${method} ${path}: the connection ended without an answer`))
         this.#underWay.delete(request)
         if (this.#retired && this.#underWay.size === 0) this.#closeIdle()
       })

@@ -22,7 +22,7 @@ const LONGEST = 253
 /** Takes what it knows out of a query; an empty value is none, and what is no duration is not asked for. */
 export function filterOf(query: URLSearchParams): Filter {
   const given = KEYS.flatMap((key) => {
-    const value = query.get(key)?.trim().slice(0, LONGEST) ?? ''
+    const value = query.get(key)?.trim().slice(0, LONGEST).trimEnd().toWellFormed() ?? ''
     if (value === '' || (key === 'since' && parseDuration(value) === undefined)) return []
     return [[key, value] as const]
   })

@@ -41,6 +41,7 @@ async function renderedOf(kustomization: string): Promise<{ kind: string; metada
 const CLEANUP = envName(SETTINGS.cleanup.flag)
 const GATES = envName(SETTINGS.gates.flag)
 const RIGHTS = [
+  'get pods',
   'delete pods',
   'list jobs.batch',
   'watch jobs.batch',
@@ -101,6 +102,7 @@ describe.concurrent('the controller', () => {
     'create pods/eviction',
     'create pods/exec',
     'create podcleanups.gracewatch.dev',
+    'update podcleanups.gracewatch.dev/status',
     'patch podcleanups.gracewatch.dev',
     'delete podcleanups.gracewatch.dev',
     'delete jobs.batch',

@@ -38,7 +38,6 @@ describe('the manifests', () => {
 
 describe('the controller', () => {
   it.each([
-    'get pods',
     'list pods',
     'watch pods',
     'list endpointslices.discovery.k8s.io',
@@ -70,6 +69,7 @@ describe('the controller', () => {
   })
 
   it.each([
+    'get pods',
     'delete pods',
     'patch pods/status',
     'create pods/eviction',

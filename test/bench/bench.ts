@@ -3,6 +3,7 @@ import { cpus, version as kernelVersion, totalmem } from 'node:os'
 import { root } from '../apiserver/connect.ts'
 import { NODE_FLAGS } from '../apiserver/recorder/controller.ts'
 import type { Cluster } from '../cluster/cluster.ts'
+import { messageOf } from '../cluster/errors.ts'
 import { informerVersion } from '../cluster/informer.ts'
 import type { Progress } from '../cluster/progress.ts'
 import { run } from '../cluster/run.ts'
@@ -37,14 +38,14 @@ export function planOf(pods: number): BenchPlan {
     pods,
     memory: long
       ? [part(0, 2), part(1 / 5), part(2 / 5, 2), part(1, 3)]
-      : [part(0, large ? 2 : 1), part(1 / 2), part(1, large ? 3 : 1)],
+      : [part(0, large ? 2 : 1), part(1 / 2), part(1, large ? 2 : 1)],
     settleMs: large ? 20_000 : 5000,
     throughput: {
       burst: Math.min(MAX_BURST, Math.floor(pods * SHARE_OF_BURST)),
       steady: [{ perSecond: STEADY_PER_SECOND, seconds }, ...(long ? [{ perSecond: 100, seconds }] : [])],
     },
     idleSeconds: large ? MINUTE / 2 : 10,
-    cleanupPods: long ? 10_000 : large ? 1000 : 300,
+    cleanupPods: long ? 10_000 : 300,
   }
 }
 
@@ -94,10 +95,17 @@ export async function runBench(cluster: Cluster, plan: BenchPlan, progress: Prog
   } finally {
     await progress.step('removing what was made', () => world.close())
   }
-  const cleanup =
-    plan.cleanupPods === 0
-      ? null
-      : await progress.step(`${plan.cleanupPods} finished pods, beside podgc`, () => measureCleanup(plan.cleanupPods))
+  let cleanup: Cleanup | null = null
+  let cleanupMissing = 'left out of this form'
+  if (plan.cleanupPods > 0) {
+    const measure = () => measureCleanup(plan.cleanupPods)
+    try {
+      cleanup = await progress.step(`${plan.cleanupPods} finished pods, beside podgc`, measure)
+    } catch (error) {
+      // What was measured before is not lost with it.
+      cleanupMissing = messageOf(error)
+    }
+  }
   const { commit, versions } = await versionsOf(cluster)
   const [processor] = cpus()
   return {
@@ -114,7 +122,7 @@ export async function runBench(cluster: Cluster, plan: BenchPlan, progress: Prog
     },
     flags: NODE_FLAGS,
     podJsonBytes,
-    ...ratiosOf({ memory, throughput, cleanup }),
+    ...ratiosOf({ memory, throughput, cleanup, cleanupMissing }),
     memory,
     throughput,
     idle,
@@ -126,9 +134,11 @@ interface Measured {
   readonly memory: readonly Size[]
   readonly throughput: Throughput
   readonly cleanup: Cleanup | null
+  /** Why there is none. */
+  readonly cleanupMissing: string
 }
 
-export function ratiosOf({ memory, throughput, cleanup }: Measured): Pick<Report, 'ratios' | 'notMeasured'> {
+export function ratiosOf({ memory, throughput, cleanup, cleanupMissing }: Measured): Pick<Report, 'ratios' | 'notMeasured'> {
   const largest = memory.at(-1)
   if (largest === undefined) throw new Error('no size was measured')
   const terminations = [throughput.burst, ...throughput.steady]
@@ -145,7 +155,7 @@ export function ratiosOf({ memory, throughput, cleanup }: Measured): Pick<Report
     agentCpuToBpftrace: null,
   }
   const notMeasured: Partial<Record<Ratio, string>> = { agentCpuToBpftrace: 'a control plane has no node for an agent to run on' }
-  if (cleanup === null) notMeasured.cleanupToPodgc = 'left out of this form'
+  if (cleanup === null) notMeasured.cleanupToPodgc = cleanupMissing
   // A quotient of nothing is none.
   const sound = Object.fromEntries(
     RATIOS.map((name) => {

@@ -199,7 +199,6 @@ function podObject(index: number, owner: Owner, node: string, label: string): ob
         'app.kubernetes.io/name': app,
         'app.kubernetes.io/instance': `${app}-production`,
         'app.kubernetes.io/version': '2026.11.3',
-        'app.kubernetes.io/part-of': 'shop',
         'app.kubernetes.io/managed-by': 'Helm',
         'pod-template-hash': hex(7, 9),
       },
@@ -240,18 +239,17 @@ function podObject(index: number, owner: Owner, node: string, label: string): ob
 
 function containerObject(name: ContainerName): object {
   const probe = (path: string) => ({ httpGet: { path, port: 'http' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 })
+  const serves = {
+    ports: [{ name: 'http', containerPort: 8080 }],
+    readinessProbe: probe('/ready'),
+    livenessProbe: probe('/healthy'),
+    env: [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.observability.svc:4317' }],
+  }
   return {
     name,
     image: IMAGES[name],
-    ports: [{ name: 'http', containerPort: 8080 + CONTAINERS.indexOf(name) }],
-    env: [
-      { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
-      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.observability.svc:4317' },
-    ],
     resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } },
-    readinessProbe: probe('/ready'),
-    ...(name === 'app' ? { livenessProbe: probe('/healthy'), lifecycle: { preStop: { sleep: { seconds: 5 } } } } : {}),
-    securityContext: { allowPrivilegeEscalation: false },
+    ...(name === 'app' ? { ...serves, lifecycle: { preStop: { sleep: { seconds: 5 } } } } : {}),
     volumeMounts: [{ name: 'config', mountPath: '/etc/config', readOnly: true }],
   }
 }

@@ -66,7 +66,8 @@ async function build(
     create: (object) => cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) }),
   }
   if ((await cluster.tryKubectl(['get', 'crd', CRD])).code !== 0) {
-    undo.push(() => cluster.tryKubectl(['delete', 'crd', CRD, '--wait=false']))
+    // Waited for: with thousands of records it takes a while, and whoever comes next would take it for one that stays.
+    undo.push(() => cluster.tryKubectl(['delete', 'crd', CRD]))
     await cluster.kubectl(['apply', '--server-side', '-f', join(root, 'crds', `${CRD}.yaml`)])
   }
   await established(bed, CRD)

@@ -1,5 +1,6 @@
 /** Faults, each made for real and unmade, or left for the product to deal with. */
 import type { StoredPodTermination } from '../../src/kube/apply.ts'
+import { KubeError } from '../../src/kube/errors.ts'
 import { eventually } from '../apiserver/waiting.ts'
 import { listRecords } from './audit.ts'
 import type { Fault, Scene } from './round.ts'
@@ -145,7 +146,7 @@ const delayed: Fault = {
 
 const resets: Fault = {
   name: 'connections are reset again and again',
-  happens: 'Watches are resumed, writes are tried again.',
+  happens: 'Nothing, or records come a little later: watches are resumed, writes are tried again.',
   async inject({ world }) {
     const timer = setInterval(() => {
       for (const { wire } of world.replicas) wire.reset()
@@ -210,10 +211,14 @@ const storm: Fault = {
 
 const tokenless: Fault = {
   name: 'the token of both is refused, and a new one comes',
-  happens: 'Nothing is recorded until the file has a token that is good; then everything is. Every watch goes on where it was.',
+  happens:
+    'Nothing is recorded until the file has a token that is good; then everything is, from where the watches were if the API server has still ' +
+    'kept what came since (about 75 s).',
   async inject({ world }) {
-    const refused = ({ front }: Replica) => front.calls('GET', /./).some(({ status, at }) => status === 401 && at > since)
     const since = performance.now()
+    // Whoever held the Lease last goes on to write it, the other one to read it.
+    const refused = ({ front }: Replica) =>
+      ['GET', 'PUT'].some((method) => front.calls(method, /\/leases\//).some(({ status, at }) => status === 401 && at > since))
     await world.revokeToken()
     for (const { wire } of world.replicas) wire.reset()
     await forEach(world.replicas, refused, 'answered with 401')
@@ -294,6 +299,16 @@ const quota: Fault = {
       const told = () => world.replicas.some(({ controller }) => refusedBy(controller, namespace)) || undefined
       await eventually(told, PATIENCE_MS, 'a refusal told')
       await world.http.request({ method: 'DELETE', path: `${path}/records` })
+      const records = `/apis/${world.group}/v1alpha1/namespaces/${namespace}/podterminations`
+      const pod = { namespace, name: 'probe', uid: 'probe' }
+      const apiVersion = `${world.group}/v1alpha1`
+      const probe = { apiVersion, kind: 'PodTermination', metadata: { name: 'probe', namespace }, pod }
+      const lifted = () =>
+        world.http.request({ method: 'POST', path: records, query: { dryRun: 'All' }, body: probe }).catch((error: unknown) => {
+          if (error instanceof KubeError && error.code === 'Forbidden') return undefined
+          throw error
+        })
+      await eventually(lifted, PATIENCE_MS, 'the quota lifted')
       const { leader } = await world.roles()
       await leader.controller.kill()
       await world.start()

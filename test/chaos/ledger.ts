@@ -25,7 +25,7 @@ export class Entry {
   killingTold = false
   /** The object is gone. */
   removed = false
-  /** Made while nobody watched: no replica ever saw it alive. */
+  /** Made while a fault lasted: where changes were lost, no replica ever saw it alive. */
   bornUnseen = false
   /** A record of it stood when the last replica died; set then. */
   recordedAtDeath: boolean | undefined

@@ -5,13 +5,21 @@ import { parseArgs } from 'node:util'
 import { ensureCluster, terminalProgress } from '../cluster/index.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' } } })
-const minutes = Number(values.minutes)
-const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed)
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  console.error('--minutes takes a number above 0, --seed a whole number')
+
+function settings(): { minutes: number; seed: number } {
+  try {
+    const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' } } })
+    const minutes = Number(values.minutes)
+    const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed)
+    if (minutes > 0 && Number.isSafeInteger(seed)) return { minutes, seed }
+    console.error('--minutes takes a number above 0, --seed a whole number')
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}: npm run chaos -- [--minutes N] [--seed S]`)
+  }
   process.exit(2)
 }
+
+const { minutes, seed } = settings()
 console.log(`chaos for ${minutes} minutes; the same again: npm run chaos -- --minutes ${minutes} --seed ${seed}`)
 const cluster = await ensureCluster({
   shape: 'control-plane',

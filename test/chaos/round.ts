@@ -99,7 +99,7 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
   const mend = await fault.inject({ world, namespace, random })
   try {
     if (fault.silent !== true) {
-      cast.born = await make('born', { ...place, unseen: fault.unseen === true || fault.losesChanges === true })
+      cast.born = await make('born', { ...place, unseen: true })
       await Promise.all([end('into'), whole('inside', 'born'), begin('out')])
       // Until everything has been listed again, which is after the fault.
       if (fault.losesChanges === true || fault.unseen === true)
@@ -127,6 +127,7 @@ export async function judged(world: World, fault: string, startedAt: number): Pr
   const result = audit(world.ledger, await listRecords(world.http, world.group))
   const namespaces = new Set(world.ledger.open.map(({ namespace }) => namespace))
   world.ledger.settle()
+  for (const replica of world.replicas) replica.lostBefore = replica.lostPlaces()
   await world.stage.bed.cluster.tryKubectl(['delete', 'namespace', ...namespaces, '--wait=false', '--ignore-not-found'])
   const memory = world.replicas.map((replica) => memoryOf(replica))
   return { fault, seconds: (performance.now() - startedAt) / 1000, memory, ...result }
@@ -147,6 +148,7 @@ function memoryOf({ name, level, controller }: Replica) {
 export async function settled(world: World, label: string): Promise<void> {
   let left: string[] = []
   const done = async () => {
+    world.noteLostPlaces()
     left = lacking(world.ledger, await listRecords(world.http, world.group))
     return left.length === 0 || undefined
   }

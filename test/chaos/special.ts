@@ -6,6 +6,18 @@ import { each, judged, namespaceOf, type Outcome, placeIn, settled } from './rou
 import { exits, goes, KINDS, tell } from './stories.ts'
 import { PATIENCE_MS, World } from './world.ts'
 
+const DELETED = {
+  name: 'the namespace is deleted, and the leader is killed over it',
+  happens:
+    "The records stand in Gracewatch's own namespace and say that there was no Killing event; those that were there before go with the " +
+    'namespace.',
+}
+const NO_CRD = {
+  name: 'the CRD is missing at start and comes later',
+  happens: 'Told once for a namespace. What ended meanwhile is recorded when the CRD is there.',
+}
+export const SPECIAL: readonly { readonly name: string; readonly happens: string }[] = [DELETED, NO_CRD]
+
 const CODES = [0, 0, 1, 143, 0, 1] as const
 
 /** The namespace controller deletes the pods, no Event can be written, the records have to go elsewhere, and the leader dies over it. */
@@ -33,7 +45,7 @@ export async function namespaceDeleted(world: World, label: string): Promise<Out
   await each(pods.slice(2), finish)
   await world.start()
   await settled(world, label)
-  return await judged(world, 'the namespace is deleted, and the leader is killed over it', startedAt)
+  return await judged(world, DELETED.name, startedAt)
 }
 
 /** What ends while the API server has no PodTermination is recorded when it has. */
@@ -57,7 +69,7 @@ export async function withoutCrd(stage: Stage): Promise<Outcome> {
     await stage.brings('podterminations', group)
     await whole('after')
     await settled(world, 'late')
-    return await judged(world, 'the CRD is missing at start and comes later', startedAt)
+    return await judged(world, NO_CRD.name, startedAt)
   } finally {
     await world.close()
   }

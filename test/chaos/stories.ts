@@ -17,7 +17,7 @@ export interface Place {
   readonly kubelet: Kubelet
   readonly ledger: Ledger
   readonly namespace: string
-  /** Nobody watches at this time. */
+  /** A fault lasts: a replica that loses changes has never seen what is made now. */
   readonly unseen: boolean
 }
 

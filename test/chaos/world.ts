@@ -31,6 +31,8 @@ export class Replica {
   readonly #folder: string
   /** Resident bytes when it had first caught up. */
   level: number | undefined
+  /** lostPlaces() when all that was open had been looked at. */
+  lostBefore = 0
 
   constructor(name: string, wire: Wire, front: Front, controller: ControllerProcess, folder: string) {
     this.name = name
@@ -38,6 +40,11 @@ export class Replica {
     this.front = front
     this.controller = controller
     this.#folder = folder
+  }
+
+  /** How often the API server has told its watch of pods that it lists anew. */
+  lostPlaces(): number {
+    return this.controller.lines.all.filter(({ code, path }) => code === 'Gone' && path === '/api/v1/pods').length
   }
 
   get running(): boolean {
@@ -200,6 +207,15 @@ export class World {
     await this.roles()
     await this.dealtWith()
     for (const replica of this.replicas) replica.level ??= replica.controller.memory().resident
+  }
+
+  /**
+   * A replica that was away for long may find that the API server has forgotten the place of its watch (a watch cache keeps 75 s, more or
+   * less, and what a quiet resource had before a burst not even so long). What came and went meanwhile, it cannot have seen.
+   */
+  noteLostPlaces(): void {
+    const lost = this.replicas.some((replica) => replica.lostPlaces() > replica.lostBefore)
+    if (lost) this.ledger.lostChanges(this.ledger.open)
   }
 
   async ready(replicas: readonly Replica[]): Promise<void> {

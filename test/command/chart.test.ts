@@ -508,7 +508,7 @@ describe('rights', () => {
   const METRICS_RIGHTS = ['create authentication.k8s.io/tokenreviews', 'create authorization.k8s.io/subjectaccessreviews']
   const PLAIN = [
     ...['create', 'patch'].map((verb) => `${verb} /events`),
-    ...['get', 'list', 'watch'].map((verb) => `${verb} /pods`),
+    ...['list', 'watch'].map((verb) => `${verb} /pods`),
     ...['list', 'watch'].flatMap((verb) => [`${verb} /events`, `${verb} discovery.k8s.io/endpointslices`]),
     ...METRICS_RIGHTS,
     ...['get /nodes', 'get apps/replicasets', 'get batch/jobs', 'create coordination.k8s.io/leases'],
@@ -520,16 +520,15 @@ describe('rights', () => {
     'get /namespaces',
     'get apps/controllerrevisions',
     ...['list /services', 'watch /services'],
-    ...['deployments', 'statefulsets', 'daemonsets'].flatMap((it) =>
-      ['get', 'list', 'watch'].map((verb) => `${verb} apps/${it}`),
-    ),
-    ...['get', 'list', 'watch', 'patch', 'update'].map((verb) => `${verb} gracewatch.dev/podreadinessgates`),
-    ...['get', 'patch', 'update'].map((verb) => `${verb} gracewatch.dev/podreadinessgates/status`),
+    ...['deployments', 'statefulsets', 'daemonsets'].flatMap((it) => ['list', 'watch'].map((verb) => `${verb} apps/${it}`)),
+    ...['list', 'watch', 'patch'].map((verb) => `${verb} gracewatch.dev/podreadinessgates`),
+    'update gracewatch.dev/podreadinessgates/status',
   ]
   const CLEANUP_RIGHTS = [
+    'get /pods',
     'delete /pods',
     ...['list', 'watch'].flatMap((verb) => [`${verb} batch/jobs`, `${verb} gracewatch.dev/podcleanups`]),
-    ...['get', 'patch', 'update'].map((verb) => `${verb} gracewatch.dev/podcleanups/status`),
+    'patch gracewatch.dev/podcleanups/status',
   ]
 
   it('are these by default', async () => expect(await rights()).toEqual([...PLAIN].sort()))
@@ -551,7 +550,7 @@ describe('rights', () => {
     const objects = await render(['gates.enabled=true'], '4', { gates: { targets: [{ resource: 'configmaps' }] } })
     const { metadata, rules } = find(objects, 'ClusterRole gracewatch-gate-targets-of-values')
     expect(metadata.labels).toMatchObject({ 'gracewatch.dev/aggregate-to-gate-targets': 'true' })
-    expect(rules).toEqual([{ apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list', 'watch'] }])
+    expect(rules).toEqual([{ apiGroups: [''], resources: ['configmaps'], verbs: ['list', 'watch'] }])
   })
 
   it('of the hook are to stop the controller and to take finalizers off, and to delete gates only where their CRD goes', async () => {

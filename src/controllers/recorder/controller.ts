@@ -156,7 +156,7 @@ export class RecorderController implements Controller {
       clock,
       log,
       settings,
-      leadership: this.elector,
+      leadership: { isLeader: () => this.elector.isLeader(), dealtWithUntil: () => this.#markOnOurClock() },
       records: this.#records,
       workloads: this.workloads,
       warnings: this.#warnings,
@@ -335,7 +335,7 @@ export class RecorderController implements Controller {
     const { clock, log, settings } = this.#options
     const term = ++this.#term
     const stated = parseTime(this.elector.annotations[HIGH_WATER_MARK])
-    const mark = stated === undefined ? undefined : stated - (this.#recorder.apiClock.get(clock.now())?.latest ?? 0)
+    const mark = this.#markOnOurClock()
     this.#begun.lead(stated)
     log.info({ highWaterMark: stated === undefined ? null : formatTime(stated) }, 'leading')
     let failures = 0
@@ -392,6 +392,12 @@ export class RecorderController implements Controller {
   #watching(): boolean {
     const { phase, failuresInRow } = this.pods.stats
     return phase === 'Watching' && failuresInRow === 0
+  }
+
+  /** The mark of the Lease as last seen: no later than it was meant. */
+  #markOnOurClock(): Micros | undefined {
+    const stated = parseTime(this.elector.annotations[HIGH_WATER_MARK])
+    return stated === undefined ? undefined : stated - (this.#recorder.apiClock.get(this.#options.clock.now())?.latest ?? 0)
   }
 
   async #retain(): Promise<void> {

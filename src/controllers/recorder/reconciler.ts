@@ -24,8 +24,10 @@ const AGENT_WAIT: Micros = SECOND
 const LINGER: Micros = 20 * SECOND
 /** An agent still sees containers run: its facts are looked for again and again, at ever longer intervals, up to this long. */
 const MAX_LINGER: Micros = 320 * SECOND
-/** A standby keeps what the leader should have written until a new leader surely had its turn. */
+/** A standby keeps what the leader should have written at least this long. */
 const STANDBY_KEEP: Micros = 120 * SECOND
+/** And where no leader has got to it, as where the Lease can be written by nobody, up to this long. */
+const STANDBY_KEEP_UNWRITTEN: Micros = 3600 * SECOND
 
 /** When to look at a termination again; Drop: it is done with; Wait: when it has a new fact. */
 export type Next = Micros | 'Drop' | 'Wait'
@@ -72,7 +74,10 @@ export class Reconciler {
     if (complete) book.learn(this.factsOf(tracker, clocks), now)
     if (!leadership.isLeader()) {
       if (!complete) return 'Wait'
-      return now - tracker.since > STANDBY_KEEP ? 'Drop' : tracker.since + STANDBY_KEEP + SECOND
+      const mark = leadership.dealtWithUntil()
+      const dealtWith = mark !== undefined && tracker.overAt !== undefined && tracker.overAt < mark
+      const until = tracker.since + (dealtWith ? STANDBY_KEEP : STANDBY_KEEP_UNWRITTEN)
+      return now > until ? 'Drop' : Math.min(until, Math.max(now, tracker.since) + STANDBY_KEEP) + SECOND
     }
     if (complete) {
       // The Events and endpoint changes of the last moment are still on their way.

@@ -54,6 +54,8 @@ export interface RecorderSettings {
 
 export interface Leadership {
   isLeader(): boolean
+  /** Up to when a leader has dealt with everything that was over, on this recorder's clock; undefined where nobody has said so. */
+  dealtWithUntil(): Micros | undefined
 }
 
 export interface RecorderOptions {

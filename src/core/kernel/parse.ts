@@ -64,8 +64,11 @@ export interface MalformedLine {
 
 export type TraceLine = SignalLine | OomVictimLine | ThreadExitLine | MarkerLine | LostLine | MalformedLine
 
-/** A comm can hold anything but NUL, so the pid is what stands before the CPU's bracket, whatever came before. */
-const HEADER = /^ *(.*)-(\d{1,10}) +\[(\d{1,6})\] \S+ +(\d{1,12})\.(\d{6}): ([a-z_]+): (.*)$/s
+/**
+ * A comm can hold anything but NUL, so the pid is what stands before the CPU's bracket, whatever came before. None of the spaces in front is
+ * given back to it, or a line of spaces alone would take time by the square of its length.
+ */
+const HEADER = /^ *(?! )(.*)-(\d{1,10}) +\[(\d{1,6})\] \S+ +(\d{1,12})\.(\d{6}): ([a-z_]+): (.*)$/s
 /** Signals are 1 to 64, which is also what a record takes. */
 const SIGNAL = /^sig=([1-9]|[1-5]\d|6[0-4]) errno=-?\d+ code=(-?\d{1,10}) comm=(.*) pid=(\d{1,10}) grp=([01]) res=(\d{1,3})$/s
 const VICTIM = /^pid=(\d{1,10})(?: |$)/

@@ -9,24 +9,29 @@ export interface CauseResult {
   readonly message?: string
 }
 
-const DISRUPTIONS: Readonly<Record<string, Cause>> = {
-  EvictionByEvictionAPI: 'EvictedByAPI',
-  PreemptionByScheduler: 'Preempted',
-  DeletionByTaintManager: 'Tainted',
-  DeletionByDeviceTaintManager: 'Tainted',
-  DeletionByPodGC: 'GarbageCollected',
-}
+/** A map, as the others of words that anybody can write: an object would also know the word `constructor`. */
+const DISRUPTIONS: ReadonlyMap<string, Cause> = new Map<string, Cause>(
+  Object.entries({
+    EvictionByEvictionAPI: 'EvictedByAPI',
+    PreemptionByScheduler: 'Preempted',
+    DeletionByTaintManager: 'Tainted',
+    DeletionByDeviceTaintManager: 'Tainted',
+    DeletionByPodGC: 'GarbageCollected',
+  } as const),
+)
 
 /** status.reason of a pod that the kubelet ended without a delete. */
-const REASONS: Readonly<Record<string, Cause>> = {
-  Evicted: 'Evicted',
-  Preempting: 'Preempted',
-  DeadlineExceeded: 'DeadlineExceeded',
-  Terminated: 'NodeShutdown',
-  NodeShutdown: 'NodeShutdown',
-  Shutdown: 'NodeShutdown',
-  NodeLost: 'NodeLost',
-}
+const REASONS: ReadonlyMap<string, Cause> = new Map<string, Cause>(
+  Object.entries({
+    Evicted: 'Evicted',
+    Preempting: 'Preempted',
+    DeadlineExceeded: 'DeadlineExceeded',
+    Terminated: 'NodeShutdown',
+    NodeShutdown: 'NodeShutdown',
+    Shutdown: 'NodeShutdown',
+    NodeLost: 'NodeLost',
+  } as const),
+)
 
 const disruption = (pod: PodSnapshot): PodCondition | undefined =>
   pod.conditions.find((condition) => condition.type === 'DisruptionTarget' && condition.status === 'True')
@@ -55,7 +60,7 @@ function disruptionBeforeDeletion(history: History): PodCondition | undefined {
 
 /** The kubelet itself ended the pod, whether or not somebody deleted it as well. */
 export const isKubeletEnd = (pod: PodSnapshot): boolean =>
-  (pod.reason !== undefined && REASONS[pod.reason] !== undefined) || disruption(pod)?.reason === 'TerminationByKubelet'
+  (pod.reason !== undefined && REASONS.has(pod.reason)) || disruption(pod)?.reason === 'TerminationByKubelet'
 
 const withMessage = (type: Cause, message: string | undefined): CauseResult =>
   message === undefined || message === '' ? { type } : { type, message: message.slice(0, 1024) }
@@ -82,20 +87,20 @@ export function causeOf(history: History, deadline: Micros | undefined): CauseRe
   if (last === undefined) return { type: 'Unknown', message: 'the pod was gone before anything but its Events was seen' }
 
   if (deletion === undefined && isTerminal(last)) {
-    const known = last.reason === undefined ? undefined : REASONS[last.reason]
+    const known = last.reason === undefined ? undefined : REASONS.get(last.reason)
     if (known !== undefined) return withMessage(known, last.message)
     if (disruption(last)?.reason === 'TerminationByKubelet')
       return withMessage('Evicted', last.message ?? disruption(last)?.message)
-    const other = DISRUPTIONS[disruption(last)?.reason ?? '']
+    const other = DISRUPTIONS.get(disruption(last)?.reason ?? '')
     if (other !== undefined) return withMessage(other, disruption(last)?.message)
     return withMessage('Completed', last.message)
   }
 
   const disrupted = disruptionBeforeDeletion(history)
-  const cause = DISRUPTIONS[disrupted?.reason ?? '']
+  const cause = DISRUPTIONS.get(disrupted?.reason ?? '')
   if (cause !== undefined && cause !== 'Tainted') return withMessage(cause, disrupted?.message)
   if (disrupted?.reason === 'TerminationByKubelet') {
-    return withMessage(REASONS[last.reason ?? ''] ?? 'Evicted', last.message ?? disrupted.message)
+    return withMessage(REASONS.get(last.reason ?? '') ?? 'Evicted', last.message ?? disrupted.message)
   }
   if (cause === 'Tainted') return withMessage(cause, disrupted?.message)
   if (removal?.change === 'Deleted' && !isTerminal(last) && stillRunning(last).length > 0) {

@@ -63,17 +63,19 @@ export interface ContainerResult {
 }
 
 /** Numbers of the signals that images use as STOPSIGNAL, for 128 + n. */
-const SIGNALS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGKILL: 9,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGTERM: 15,
-  SIGWINCH: 28,
-  SIGPWR: 30,
-}
+const SIGNALS: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    SIGHUP: 1,
+    SIGINT: 2,
+    SIGQUIT: 3,
+    SIGKILL: 9,
+    SIGUSR1: 10,
+    SIGUSR2: 12,
+    SIGTERM: 15,
+    SIGWINCH: 28,
+    SIGPWR: 30,
+  }),
+)
 
 /** When the container ended, by its status alone: finishedAt is floored to a second, the report of it came later. */
 function reportedExit(container: ContainerHistory, context: ContainerContext): Interval | undefined {
@@ -180,7 +182,7 @@ export function endOfContainer(given: ContainerHistory, context: ContainerContex
   const alwaysRuns = spec.role === 'Sidecar' || context.restartPolicy === 'Always'
   const sent = measured?.stop === undefined ? undefined : measured.facts.stopSignal
   const signalName = sent?.name ?? status?.stopSignal ?? spec.stopSignal ?? 'SIGTERM'
-  const stopCode = 128 + (sent?.number ?? SIGNALS[signalName] ?? 15)
+  const stopCode = 128 + (sent?.number ?? SIGNALS.get(signalName) ?? 15)
   /** None was sent to it: it ended before its turn came. */
   const noSignal = measured !== undefined && measured.stop === undefined && measured.whole(context.notBefore)
   const overran = spec.preStop !== undefined && overranByReport(killings, preStopFailedAt, context)

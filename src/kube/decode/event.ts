@@ -1,4 +1,5 @@
 import type { EventSnapshot } from '../../core/evidence.ts'
+import { cut } from '../../core/gates/text.ts'
 import {
   asObject,
   compact,
@@ -36,7 +37,7 @@ export function decodeEvent(raw: unknown): EventSnapshot | undefined {
     name: metadata.name,
     reason: intern(optionalString(object, 'reason', '') ?? ''),
     eventType: intern(optionalString(object, 'type', '') ?? 'Normal'),
-    message: message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`,
+    message: cut(message, MAX_MESSAGE),
     count: optionalInteger(object, 'count', '') || optionalInteger(series, 'count', 'series') || 1,
     firstTimestamp: optionalString(object, 'firstTimestamp', ''),
     lastTimestamp: optionalString(object, 'lastTimestamp', '') ?? optionalString(series, 'lastObservedTime', 'series'),

@@ -47,6 +47,13 @@ export function optionalInteger(parent: RawObject, key: string, path: string): n
   return Number(value)
 }
 
+/** For fields that the API has as int32, which is also what a record takes of them. */
+export function optionalInt32(parent: RawObject, key: string, path: string): number | undefined {
+  const value = optionalInteger(parent, key, path)
+  if (value !== undefined && value !== (value | 0)) throw new DecodeError(join(path, key), 'an integer of 32 bits', value)
+  return value
+}
+
 export function optionalBoolean(parent: RawObject, key: string, path: string): boolean | undefined {
   const value = parent[key]
   if (value === undefined || value === null) return undefined

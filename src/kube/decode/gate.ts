@@ -1,4 +1,4 @@
-import { gateSpecSchema } from '../../api/pod-readiness-gate.ts'
+import { gateSpecSchema, gateStatusSchema } from '../../api/pod-readiness-gate.ts'
 import type { Gate } from '../../core/gates/types.ts'
 import { DecodeError } from '../errors.ts'
 import { asObject, compact, metadataOf, optionalInteger, optionalString, requiredString, stringsOf } from './fields.ts'
@@ -7,7 +7,7 @@ const MAX_FIELD = 256
 
 /**
  * A raw PodReadinessGate -> Gate. Throws DecodeError naming the first field that is not as the schema has it: an API server whose CRD is
- * of another version lets other things through. The status is taken as it stands: it is our own, and of use only where it can be read.
+ * of another version lets other things through. Of the status, which is our own, each field is taken that can be read.
  */
 export function decodeGate(raw: unknown): Gate {
   const object = asObject(raw, 'object')
@@ -20,7 +20,6 @@ export function decodeGate(raw: unknown): Gate {
     const field = path.join('.').slice(0, MAX_FIELD)
     throw new DecodeError(field, `as the schema has it (${issue?.message.slice(0, MAX_FIELD)})`, valueAt(object, path))
   }
-  const status = object.status
   return compact<Gate>({
     uid: metadata.uid,
     namespace: metadata.namespace,
@@ -31,8 +30,17 @@ export function decodeGate(raw: unknown): Gate {
     deletionTimestamp: optionalString(metadata.raw, 'deletionTimestamp', 'metadata'),
     finalizers: stringsOf(metadata.raw, 'finalizers', 'metadata'),
     spec: parsed.data,
-    status: typeof status === 'object' && status !== null ? status : undefined,
+    status: statusOf(object.status),
   })
+}
+
+function statusOf(raw: unknown): Gate['status'] | undefined {
+  if (typeof raw !== 'object' || raw === null) return undefined
+  const fields = Object.entries(gateStatusSchema.shape).flatMap(([key, schema]) => {
+    const parsed = schema.safeParse(Reflect.get(raw, key))
+    return parsed.success && parsed.data !== undefined ? [[key, parsed.data]] : []
+  })
+  return Object.fromEntries(fields)
 }
 
 function valueAt(object: unknown, path: readonly PropertyKey[]): unknown {

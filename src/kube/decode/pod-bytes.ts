@@ -11,6 +11,8 @@ const END_OF_METADATA = Buffer.from('}]},"spec":{')
 const OF_FIELDS = '}]'.length
 /** The API server writes managedFields last of all metadata. Where this does not come before them, what comes after them is needed. */
 const BEFORE = '"resourceVersion":"'
+/** Where this does, they are those of a volume's claim, whose metadata may end otherwise. */
+const NOT_BEFORE = '"spec":{'
 
 /** Throws KubeError BadResponse where the bytes are no JSON. */
 export function parsePodBytes(bytes: Uint8Array): unknown {
@@ -19,7 +21,7 @@ export function parsePodBytes(bytes: Uint8Array): unknown {
   const end = from < 0 ? -1 : buffer.indexOf(END_OF_METADATA, from)
   if (end < 0) return parseBytes(bytes)
   const head = buffer.toString('utf8', 0, from)
-  if (!head.includes(BEFORE)) return parseBytes(bytes)
+  if (!head.includes(BEFORE) || head.includes(NOT_BEFORE)) return parseBytes(bytes)
   try {
     return JSON.parse(head + buffer.toString('utf8', end + OF_FIELDS))
   } catch {

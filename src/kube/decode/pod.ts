@@ -7,6 +7,7 @@ import type {
   PodSnapshot,
   TerminatedState,
 } from '../../core/evidence.ts'
+import { cut } from '../../core/gates/text.ts'
 import {
   asObject,
   compact,
@@ -14,6 +15,7 @@ import {
   listOf,
   metadataOf,
   optionalBoolean,
+  optionalInt32,
   optionalInteger,
   optionalObject,
   optionalString,
@@ -190,7 +192,7 @@ function terminatedOf(state: RawObject, path: string): TerminatedState | undefin
   if (terminated === undefined) return undefined
   const here = `${path}.terminated`
   return compact<TerminatedState>({
-    exitCode: optionalInteger(terminated, 'exitCode', here) ?? 0,
+    exitCode: optionalInt32(terminated, 'exitCode', here) ?? 0,
     reason: shared(optionalString(terminated, 'reason', here)),
     message: messageOf(terminated, here),
     startedAt: optionalString(terminated, 'startedAt', here),
@@ -201,7 +203,7 @@ function terminatedOf(state: RawObject, path: string): TerminatedState | undefin
 
 function messageOf(parent: RawObject, path: string): string | undefined {
   const message = optionalString(parent, 'message', path)
-  return message === undefined || message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`
+  return message === undefined ? undefined : cut(message, MAX_MESSAGE)
 }
 
 function shared(text: string | undefined): string | undefined {

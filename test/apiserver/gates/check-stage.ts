@@ -91,7 +91,7 @@ export async function allow(bed: TestBed, account: string, rule: object, cluster
   const apiVersion = 'rbac.authorization.k8s.io/v1'
   const subjects = [{ kind: 'ServiceAccount', name: account, namespace: bed.namespace }]
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name }
-  await bed.create({ apiVersion, kind, metadata, rules: [{ ...rule, verbs: ['get', 'list', 'watch'] }] })
+  await bed.create({ apiVersion, kind, metadata, rules: [{ ...rule, verbs: ['list', 'watch'] }] })
   await bed.create({ apiVersion, kind: `${kind}Binding`, metadata, subjects, roleRef })
   return async () => {
     for (const it of [`${kind}Binding`, kind]) await bed.kubectl('delete', it, name, '-n', bed.namespace)

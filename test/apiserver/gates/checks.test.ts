@@ -144,7 +144,7 @@ describe('condition', () => {
     const [it, pod] = [gate('g', claimChecked('guarded')), podOf(bed, 'p')]
     const forbidden = await stage.until(it, pod, { reason: 'TargetForbidden' })
     const sentence =
-      'the controller may not read PersistentVolumeClaim guarded: grant get, list and watch of persistentvolumeclaims by a ClusterRole ' +
+      'the controller may not read PersistentVolumeClaim guarded: grant list and watch of persistentvolumeclaims by a ClusterRole ' +
       'with the label gracewatch.dev/aggregate-to-gate-targets: "true"'
     expect(forbidden).toEqual({ state: 'Unknown', reason: 'TargetForbidden', message: sentence })
     expect(stage.checker.problems('g')).toEqual([`checks.condition: ${sentence}`])

@@ -13,6 +13,7 @@ export interface Call {
   readonly method: string
   /** As the controller wrote it, without the query. */
   readonly path: string
+  readonly query: URLSearchParams
   /** performance.now() of the request. */
   readonly at: number
   /** Undefined while there is no answer. */
@@ -76,6 +77,10 @@ export class Front {
     return `http://127.0.0.1:${address.port}`
   }
 
+  get all(): readonly Call[] {
+    return this.#calls
+  }
+
   calls(method: string, path: RegExp): readonly Call[] {
     return this.#calls.filter((call) => call.method === method && path.test(call.path))
   }
@@ -110,7 +115,9 @@ export class Front {
 
   async #pass(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/' } = incoming
-    const call: Call = { method, path: url.split('?')[0] ?? url, at: performance.now(), status: undefined, answeredAt: undefined }
+    const [asked = url, query = ''] = url.split('?')
+    const made = { path: asked, query: new URLSearchParams(query), at: performance.now() }
+    const call: Call = { method, ...made, status: undefined, answeredAt: undefined }
     this.#calls.push(call)
     const path = url.replace(`/apis/${GROUP}/`, `/apis/${this.#group}/`)
     const body = method === 'GET' ? undefined : await bodyOf(incoming)

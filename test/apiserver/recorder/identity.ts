@@ -10,8 +10,8 @@ const ACCOUNT = 'gracewatch-controller'
 const OWN_NAMESPACE = 'gracewatch-system'
 
 interface Rule {
-  apiGroups: string[]
-  resources: string[]
+  apiGroups?: string[]
+  resources?: string[]
   verbs: string[]
 }
 
@@ -34,17 +34,20 @@ export interface IdentityOptions {
   readonly gates?: boolean
   /** The rights of deploy/cleanup as well. */
   readonly cleanup?: boolean
+  /** Further manifests of roles and bindings. */
+  readonly rights?: readonly string[]
 }
 
 /** @returns a token; and the names of the cluster-wide objects that have to be deleted */
 export async function createIdentity(
   bed: TestBed,
-  { namespace, group, without, gates = false, cleanup = false }: IdentityOptions,
+  { namespace, group, without, gates = false, cleanup = false, rights = [] }: IdentityOptions,
 ): Promise<{ token: string; clusterRoles: string[] }> {
   const files = [
     'deploy/manifests/rbac.yaml',
     ...(gates ? ['deploy/gates/controller/rbac.yaml'] : []),
     ...(cleanup ? ['deploy/cleanup/component/rbac.yaml'] : []),
+    ...rights,
   ]
   const manifests = files.flatMap((file) =>
     // Our own files.
@@ -60,8 +63,13 @@ export async function createIdentity(
     for (const subject of manifest.subjects ?? []) subject.namespace = namespace
     if (manifest.rules === undefined) continue
     manifest.rules = manifest.rules
-      .filter(({ resources }) => without === undefined || !resources.includes(without))
-      .map((rule) => ({ ...rule, apiGroups: rule.apiGroups.map((name) => (name === GROUP ? group : name)) }))
+      .filter(({ resources }) => without === undefined || resources?.includes(without) !== true)
+      .map((rule) =>
+        // Rules of paths have no groups.
+        rule.apiGroups === undefined
+          ? rule
+          : { ...rule, apiGroups: rule.apiGroups.map((name) => (name === GROUP ? group : name)) },
+      )
   }
   await bed.create({ apiVersion: 'v1', kind: 'List', items: manifests })
   const resources = ['podterminations', ...(gates ? ['podreadinessgates'] : []), ...(cleanup ? ['podcleanups'] : [])]

@@ -26,6 +26,8 @@ export interface StartOptions {
   readonly gates?: boolean
   /** With cleanup, and the rights that it needs. */
   readonly cleanup?: boolean
+  /** Manifests of further rights. */
+  readonly rights?: readonly string[]
 }
 
 export interface Running {
@@ -153,11 +155,11 @@ export class Stage {
   token(
     own: string,
     group: string,
-    { without, gates = false, cleanup = false }: Pick<StartOptions, 'without' | 'gates' | 'cleanup'> = {},
+    { without, gates = false, cleanup = false, rights = [] }: Pick<StartOptions, 'without' | 'gates' | 'cleanup' | 'rights'> = {},
   ): Promise<string> {
     let token = this.#tokens.get(own)
     if (token === undefined) {
-      const options = { namespace: own, group, gates, cleanup, ...(without === undefined ? {} : { without }) }
+      const options = { namespace: own, group, gates, cleanup, rights, ...(without === undefined ? {} : { without }) }
       token = createIdentity(this.bed, options).then((made) => {
         this.#clusterRoles.push(...made.clusterRoles)
         return made.token

@@ -1,5 +1,9 @@
 /** The rollout brake on the real cluster: what a person sees whose new revision rolls out over pods that do not stop. */
+import { readFileSync } from 'node:fs'
+import { delimiter, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { type RunResult, tryRun } from '../../cluster/run.ts'
+import { SEARCH_PATH } from '../../cluster/settings.ts'
 import type { Raw } from '../api.ts'
 import { conditionOf, type Stage } from './bed.ts'
 import { useGates } from './use-gates.ts'
@@ -19,6 +23,9 @@ afterAll(() => {
 const passed = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000))
 const isReady = (pod: Raw) => conditionOf(pod, 'Ready')?.status === 'True'
 const versionOf = (pod: Raw): string | undefined => pod.spec.containers[0].env?.[0]?.value
+
+/** What the alert RolloutHeldByBrake leads to: its commands, of gate handover and Deployment web in namespace shop. */
+const RUNBOOK = readFileSync(resolve(import.meta.dirname, '../../../docs/runbooks/RolloutHeldByBrake.md'), 'utf8')
 
 class Rollout {
   readonly stage: Stage
@@ -111,6 +118,14 @@ class Rollout {
       `/api/v1/namespaces/${namespace}/events?fieldSelector=${encodeURIComponent(selector)}`,
     )
     return items
+  }
+
+  /** A command of the runbook, as a person types it. */
+  async types(command: string): Promise<RunResult> {
+    const { kubectlFolder, kubeconfigPath } = given.bed.cluster
+    const typed = command.replace('-n shop', `-n ${this.stage.namespace}`)
+    const env = { KUBECONFIG: kubeconfigPath, PATH: [kubectlFolder, SEARCH_PATH].join(delimiter) }
+    return tryRun('bash', ['-c', typed], { env })
   }
 
   records(): Promise<Raw[]> {
@@ -242,11 +257,39 @@ describe.concurrent('the brake', () => {
     await rollout.ready('2', 3, 120)
   })
 
-  it('lets a rollback pass', async () => {
+  it('is looked into and released by the commands of its runbook, as they are written', async () => {
+    const rollout = await Rollout.start('runbook', { replicas: 4, command: DEAF })
+    const { namespace } = rollout.stage
+    await rollout.roll('2')
+    const { message } = await rollout.held('2')
+    await rollout.stage.settledStatus('handover', ({ holds }) => holds?.length === 1)
+    const [record] = await rollout.records()
+    const [, script = ''] = /## What to look at\n.*?```sh\n(.*?)```/s.exec(RUNBOOK) ?? []
+    const [holds = '', records = '', one = '', status = '', ...others] = script.trim().split('\n')
+    expect(others).toEqual([])
+    const release = /kubectl annotate .*$/.exec(message)?.[0] ?? ''
+    expect(await rollout.types(holds)).toMatchObject({ code: 0, stdout: expect.stringContaining(release) })
+    expect(await rollout.types(records)).toMatchObject({ code: 0, stdout: expect.stringMatching(/ ForcedKill /) })
+    const described = await rollout.types(one.replace('NAME', record.metadata.name))
+    expect(described).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Outcome: +ForcedKill$/m) })
+    // It waits, as the page says.
+    expect(await rollout.types(status)).toMatchObject({ code: 1, stderr: expect.stringContaining('timed out waiting') })
+
+    const [, written = ''] = /`(kubectl annotate [^`]+)`/.exec(RUNBOOK) ?? []
+    const revision = /gracewatch\.dev\/release=(\S+)/.exec(release)?.[1] ?? ''
+    const filled = written.replace('REVISION', revision)
+    expect(filled.replace('-n shop', `-n ${namespace}`)).toBe(release)
+    expect(await rollout.types(filled)).toMatchObject({ code: 0 })
+    await rollout.stage.kubectl('rollout', 'status', 'deployment/web', '--timeout=120s')
+    expect(rollout.pods('1')).toEqual([])
+  })
+
+  it('lets a rollback pass, by the command of the runbook', async () => {
     const rollout = await Rollout.start('rollback', { replicas: 4, command: DEAF })
     await rollout.roll('2')
     await rollout.held('2')
-    await rollout.stage.kubectl('rollout', 'undo', 'deployment/web')
+    const [, undo = ''] = /`(kubectl rollout undo [^`]+)`/.exec(RUNBOOK) ?? []
+    expect(await rollout.types(undo)).toMatchObject({ code: 0 })
     await rollout.stage.kubectl('rollout', 'status', 'deployment/web', '--timeout=90s')
     expect(rollout.pods('1').filter(isReady)).toHaveLength(4)
   })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { NodePod } from '../../../src/agent/node-pod.ts'
 import { cleanupSpecSchema, statusSchema } from '../../../src/api/pod-cleanup.ts'
-import { gateSpecSchema } from '../../../src/api/pod-readiness-gate.ts'
+import { gateSpecSchema, gateStatusSchema } from '../../../src/api/pod-readiness-gate.ts'
 import type { FinishedPod, JobFacts } from '../../../src/core/cleanup/types.ts'
 import type {
   ContainerSpec,
@@ -159,8 +159,7 @@ export const gate: z.ZodType<Gate> = z.strictObject({
   deletionTimestamp: maybe(name),
   finalizers: z.array(name),
   spec: gateSpecSchema,
-  // Taken as it stands: it is read with care where it is of use.
-  status: maybe(z.custom<NonNullable<Gate['status']>>((value) => typeof value === 'object' && value !== null)),
+  status: maybe(gateStatusSchema.strict()),
 })
 
 export const finishedPod: z.ZodType<FinishedPod | undefined> = z.optional(

@@ -55,7 +55,7 @@ export function parseExposition(text: string): Map<string, Family> {
 }
 
 function parseSample(line: string): Sample {
-  const [, name = '', , inner = '', number = ''] = /^([^\s{]+)(\{(.*)\})? (\S+)$/.exec(line) ?? []
+  const [, name = '', , inner = '', number = ''] = /^([^\s{]+)(\{(.*)\})? (\S+)$/s.exec(line) ?? []
   if (!NAME.test(name)) throw new Error(`no sample: ${line}`)
   const labels: Record<string, string> = {}
   let rest = inner

@@ -66,6 +66,8 @@ export class Bench {
   readonly clock: { now(): Micros }
   readonly log: Log
   leading = true
+  /** What the Lease says of what its holder has dealt with. */
+  mark: Micros | undefined
   /** Which of those that are told of an end throw. */
   readonly throwing = new Set<'onEvidence' | 'onVerdict'>()
   node: 'True' | 'False' | 'Unknown' | 'gone' | 'silent' = 'True'
@@ -106,7 +108,7 @@ export class Bench {
         writesPerSecond: 1000,
         ...settings,
       },
-      leadership: { isLeader: () => this.leading },
+      leadership: { isLeader: () => this.leading, dealtWithUntil: () => this.mark },
       records: this.records,
       workloads: new WorkloadResolver({ http: http as KubeHttp, log }), // as above
       warnings: { tell: async (record) => void this.told.push(record.state) },

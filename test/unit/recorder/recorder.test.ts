@@ -227,13 +227,37 @@ describe('a standby', () => {
     expect(bench.steps).toEqual([])
   })
 
-  test('keeps what is over for two minutes, and no longer', async () => {
+  test('keeps what is over for two minutes, and no longer where the leader has dealt with it', async () => {
     const bench = new Bench()
     bench.leading = false
     await bench.play(quick())
+    bench.mark = micros(5)
     await bench.until(119)
     expect(bench.recorder.stats.tracked).toBe(1)
     await bench.until(125)
+    expect(bench.recorder.stats.tracked).toBe(0)
+  })
+
+  test('keeps for an hour what no leader has dealt with, and writes it when it comes to lead', async () => {
+    const bench = new Bench()
+    bench.leading = false
+    bench.mark = micros(-5)
+    await bench.play(quick(), quick({ name: 'web-2', uid: '11111111-0' }))
+    await bench.until(1800)
+    expect(bench.recorder.stats.tracked).toBe(2)
+    bench.leading = true
+    bench.recorder.takeOver(bench.mark)
+    await bench.until(1801)
+    expect(bench.steps).toEqual(['1800.0 Complete', '1800.0 Complete'])
+  })
+
+  test('gives up after an hour', async () => {
+    const bench = new Bench()
+    bench.leading = false
+    await bench.play(quick())
+    await bench.until(3590)
+    expect(bench.recorder.stats.tracked).toBe(1)
+    await bench.until(3800)
     expect(bench.recorder.stats.tracked).toBe(0)
   })
 

@@ -259,7 +259,7 @@ function problemOf(access: Access, reference: Reference, resource: string, detai
   if (access === 'Forbidden')
     return {
       reason: 'TargetForbidden',
-      message: `the controller may not read ${what}: grant get, list and watch of ${resource} by a ClusterRole with the label ${GRANTING_LABEL}`,
+      message: `the controller may not read ${what}: grant list and watch of ${resource} by a ClusterRole with the label ${GRANTING_LABEL}`,
     }
   return access === 'Failing' ? { reason: 'TargetUnreadable', message: `${what} could not be read: ${detail}` } : undefined
 }
