@@ -7,7 +7,6 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
-type Suite = (typeof SUITES)[number]
 const SUITES = [
   'check',
   'unit',
@@ -22,8 +21,7 @@ const SUITES = [
   'chaos',
   'e2e',
 ] as const
-/** Run only where they are named. */
-const BY_NAME: readonly Suite[] = ['bench', 'chaos']
+type Suite = (typeof SUITES)[number]
 interface Counts {
   passed: number
   failed: number
@@ -118,7 +116,7 @@ if (unknown.length > 0) {
   console.error(`unknown suite ${unknown.join(', ')}: choose from ${SUITES.join(', ')} (none: all of them), then -- FILTER…`)
   process.exit(2)
 }
-const chosen = SUITES.filter((suite) => (words.length === 0 ? !BY_NAME.includes(suite) : words.includes(suite)))
+const chosen = SUITES.filter((suite) => words.length === 0 || words.includes(suite))
 
 mkdirSync(out, { recursive: true })
 const results: Result[] = []

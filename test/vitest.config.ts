@@ -20,8 +20,7 @@ const expectSoon = { poll: { timeout: 8_000 } }
  * One project a suite, so that `npm test` can run and count them one after the other.
  * unit: no process, no network but loopback. long: the same, for properties of many runs and what takes real time. command: programs as
  * processes, `gracewatch` and helm. page: the page in Chromium. replay: recorded evidence. agent: this machine's kernel. apiserver: a real API
- * server. bench: the bench in small, on the same. chaos: the same, and faults of it and
- * of the controller. e2e: a real node.
+ * server. bench: the bench in small, on the same. chaos: the same, while it and the controller are broken. e2e: a real node.
  */
 export default defineConfig({
   test: {
