@@ -54,10 +54,14 @@ class NodeTransport implements Transport {
         signal,
       })
       this.#underWay.add(request)
-      const connecting = setTimeout(
-        () => request.destroy(new KubeError('Timeout', `${method} ${path}: no connection within ${CONNECT_TIMEOUT_MS / 1000} s`)),
-        CONNECT_TIMEOUT_MS,
-      )
+      // Of a request that is destroyed while it waits for a connection Node says nothing before its turn would have come.
+      const aborted = () => reject(signal.reason)
+      signal.addEventListener('abort', aborted, { once: true })
+      const connecting = setTimeout(() => {
+        const late = new KubeError('Timeout', `${method} ${path}: no connection within ${CONNECT_TIMEOUT_MS / 1000} s`)
+        request.destroy(late)
+        reject(late)
+      }, CONNECT_TIMEOUT_MS)
       request.once('socket', (socket) => {
         if (!socket.connecting) clearTimeout(connecting)
         else socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting))
@@ -68,6 +72,7 @@ class NodeTransport implements Transport {
       request.on('error', reject)
       request.once('close', () => {
         clearTimeout(connecting)
+        signal.removeEventListener('abort', aborted)
         // A server that wants to speak something else (101) is no error to Node, and no response either.
         reject(new KubeError('BadResponse', `${method} ${path}: the connection ended without an answer`))
         this.#underWay.delete(request)

@@ -11,10 +11,18 @@ import { firstOccurrence } from '../../core/termination/kubelet-events.ts'
 import { type Micros, parseTime } from '../../core/time.ts'
 import type { RecordClient, StoredPodTermination } from '../../kube/apply.ts'
 import type { RecorderClock } from '../../kube/clock.ts'
+import type { KubeHttp } from '../../kube/http.ts'
 import type { Log } from '../../kube/log.ts'
 import type { Recorder } from './recorder.ts'
 
+interface Named {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+}
+
 export interface CatchUpOptions {
+  readonly http: Pick<KubeHttp, 'request'>
   readonly recorder: Recorder
   readonly records: RecordClient
   readonly clock: RecorderClock
@@ -64,11 +72,12 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
     recorder.track({ type: 'Pod', change: 'Listed', arrivedAt: now, pod }, undefined, from)
     count++
   }
-  for (const [uid, events] of recorder.evidence.eventsByPod()) {
+  for (const [uid, events] of [...recorder.evidence.eventsByPod()]) {
     const named = events[0]?.event.pod
     if (named === undefined || recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(named.namespace)) continue
     const stopped = events.some(({ event }) => event.reason === 'Killing' && (firstOccurrence(event)?.latest ?? 0) >= from)
-    if (!stopped) continue
+    // What has come meanwhile is followed by now.
+    if (!stopped || (await isThere(options.http, named)) || recorder.tracks(uid)) continue
     recorder.track({ type: 'Absent', arrivedAt: now, pod: { ...named } }, undefined, from)
     count++
   }
@@ -77,13 +86,15 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
 
 /** Records of terminations that another run had begun, whose pods are gone. */
 async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefined): Promise<number> {
-  const { records, recorder, pods, clock, log } = options
+  const { http, records, recorder, pods, clock, log } = options
   let count = 0
   for await (const stored of records.list({ fieldSelector: 'state!=Complete' })) {
     // Only an agent has written it: not a record that another run had begun (see begun.ts).
     if (stored.state === undefined) continue
     const { uid } = stored.pod
     if (recorder.tracks(uid) || pods.get(uid) !== undefined || !recorder.inScope(stored.pod.namespace)) continue
+    // What has come meanwhile is followed by now.
+    if ((await isThere(http, stored.pod)) || recorder.tracks(uid)) continue
     const object = closed(stored, clock.now(), mark, options.namespace)
     if (object === undefined) {
       log.warn({ record: `${stored.metadata.namespace}/${stored.metadata.name}` }, 'record of another version left as it is')
@@ -101,6 +112,21 @@ async function closeOpenRecords(options: CatchUpOptions, mark: Micros | undefine
     }
   }
   return count
+}
+
+/**
+ * Whether the pod itself is in the API. A replica that comes to lead may have a dead watch without its knowing, and then has never seen it;
+ * when the watch is well again it takes the pod up. There is the right to list pods, not to get one.
+ */
+async function isThere(http: CatchUpOptions['http'], { namespace, name, uid }: Named): Promise<boolean> {
+  const response = await http.request({
+    method: 'GET',
+    path: `/api/v1/namespaces/${namespace}/pods`,
+    query: { fieldSelector: `metadata.name=${name}` },
+    accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+  })
+  const { items } = response.json<{ readonly items?: readonly { readonly metadata?: { readonly uid?: string } }[] }>()
+  return items?.some(({ metadata }) => metadata?.uid === uid) ?? false
 }
 
 function closed(stored: StoredPodTermination, now: Micros, mark: Micros | undefined, own: string): RecordObject | undefined {

@@ -207,7 +207,7 @@ export class RecorderController implements Controller {
     })
     this.#missed = new Missed({
       ...{ recorder, pods: this.pods, clock },
-      watching: () => this.#watching(),
+      watching: () => this.pods.stats.open,
       later: (ms, action) => this.#once(ms, action),
     })
     this.#begun = new BegunRecords({
@@ -343,6 +343,7 @@ export class RecorderController implements Controller {
       try {
         const count = await catchUp(
           {
+            http: this.#options.http,
             recorder: this.#recorder,
             records: this.#records,
             clock,

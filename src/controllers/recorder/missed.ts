@@ -2,7 +2,7 @@
  * Ends that no change of a watched pod told of: of pods that had ended before this replica saw them first and went before it led, and
  * of pods that came, were stopped and went in a gap of its watch, which only the kubelet's Event still names.
  */
-import type { EventSnapshot, PodSnapshot } from '../../core/evidence.ts'
+import type { EventFact, PodSnapshot } from '../../core/evidence.ts'
 import { isTerminal } from '../../core/termination/history.ts'
 import { firstOccurrence } from '../../core/termination/kubelet-events.ts'
 import { type Micros, SECOND } from '../../core/time.ts'
@@ -17,6 +17,8 @@ const MAX_ENDED = 10_000
 const KEEP_GAP: Micros = 600 * SECOND
 /** What the watch of pods may still have to say of a pod that an Event names: an API server is taken to deliver within a second. */
 const DELIVERY_MS = 2000
+/** A node's clock may be this far off. */
+const SKEW: Micros = 60 * SECOND
 
 export interface MissedOptions {
   readonly recorder: Pick<Recorder, 'track' | 'tracks' | 'decided' | 'inScope' | 'evidence'>
@@ -46,9 +48,12 @@ export class Missed {
   }
 
   onPod({ type, object, previous, arrivedAt }: Change<PodSnapshot>): void {
-    if (previous === undefined || !isTerminal(previous) || previous.deletionTimestamp !== undefined) return
+    // What vanished comes as it was seen last, and without a version before.
+    const before = type === 'Vanished' ? object : previous
+    if (before === undefined || !isTerminal(before) || before.deletionTimestamp !== undefined) return
     if (type !== 'Deleted' && type !== 'Vanished' && object.deletionTimestamp === undefined) return
-    this.#ended.set(object.uid, { pod: previous, at: arrivedAt })
+    if (!this.#options.recorder.inScope(object.namespace)) return
+    this.#ended.set(object.uid, { pod: before, at: arrivedAt })
     this.#expire(arrivedAt)
   }
 
@@ -58,7 +63,7 @@ export class Missed {
   }
 
   /** Events can come before the list that shows the gap, or long after it. */
-  onEvent({ object }: Change<EventSnapshot>): void {
+  onEvent({ object }: Change<EventFact['event']>): void {
     if (this.#gaps.length > 0 && object.reason === 'Killing') this.#look()
   }
 
@@ -81,7 +86,7 @@ export class Missed {
       const named = events[0]?.event.pod
       if (named === undefined || recorder.tracks(uid) || recorder.decided(uid) || pods.get(uid) !== undefined) continue
       if (!recorder.inScope(named.namespace)) continue
-      const gap = this.#gaps.find((one) => events.some(({ event }) => event.reason === 'Killing' && isWithin(event, one)))
+      const gap = this.#gaps.find((one) => events.some((fact) => fact.event.reason === 'Killing' && isWithin(fact, one)))
       if (gap !== undefined) recorder.track({ type: 'Absent', arrivedAt: now, pod: { ...named } }, undefined, gap.from)
     }
   }
@@ -94,7 +99,8 @@ export class Missed {
   }
 }
 
-function isWithin(event: EventSnapshot, { from, to }: Gap): boolean {
+/** By the node's clock roughly; that it had not arrived before the gap began is by ours. */
+function isWithin({ event, arrivedAt }: EventFact, { from, to }: Gap): boolean {
   const at = firstOccurrence(event)
-  return at !== undefined && at.latest >= from && at.earliest <= to
+  return at !== undefined && arrivedAt >= from && at.latest >= from - SKEW && at.earliest <= to + SKEW
 }

@@ -40,6 +40,8 @@ export interface ReconcilerOptions
   readonly agents: AgentNodes
   readonly kernel: KernelReader
   readonly decided: Decided
+  /** More terminations are followed than can be kept for long. */
+  readonly tooMany: () => boolean
 }
 
 export class Reconciler {
@@ -76,8 +78,9 @@ export class Reconciler {
       if (!complete) return 'Wait'
       const mark = leadership.dealtWithUntil()
       const dealtWith = mark !== undefined && tracker.overAt !== undefined && tracker.overAt < mark
-      const until = tracker.since + (dealtWith ? STANDBY_KEEP : STANDBY_KEEP_UNWRITTEN)
-      return now > until ? 'Drop' : Math.min(until, Math.max(now, tracker.since) + STANDBY_KEEP) + SECOND
+      const brief = dealtWith || this.#options.tooMany()
+      const until = (tracker.overAt ?? tracker.since) + (brief ? STANDBY_KEEP : STANDBY_KEEP_UNWRITTEN)
+      return now > until ? 'Drop' : Math.min(until, now + STANDBY_KEEP) + SECOND
     }
     if (complete) {
       // The Events and endpoint changes of the last moment are still on their way.

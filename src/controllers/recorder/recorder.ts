@@ -39,6 +39,8 @@ import { RecordCounts, RecordWriter } from './writer.ts'
 
 /** What may still be written when the process stops. */
 const FINISH_MS = 2000
+/** Terminations of which a standby may keep each for an hour. */
+const MANY = 5000
 const MAX_TRACKERS = 200_000
 export interface RecorderSettings {
   readonly namespaces: readonly string[]
@@ -75,6 +77,8 @@ export interface RecorderOptions {
   readonly onVerdict?: (record: PodTermination, news: boolean) => void
   /** Right before each verdict: what it was made from, and the time that `assemble` was told. */
   readonly onEvidence?: (facts: readonly Fact[], now: Micros) => void
+  /** A standby that follows more terminations than this keeps none for an hour: those of a large cluster do not fit into its memory. */
+  readonly many?: number
 }
 
 export interface RecorderStats {
@@ -131,6 +135,7 @@ export class Recorder {
       agents: this.#agents,
       kernel: this.#kernel,
       decided: this.#decided,
+      tooMany: () => this.#trackers.size > (options.many ?? MANY),
     })
     this.#queue = new WorkQueue({
       concurrency: options.settings.writeConcurrency,
@@ -208,11 +213,14 @@ export class Recorder {
     return assemble(facts, now)
   }
 
-  /** Terminations that no record speaks of yet began no earlier than this: where a successor has to take up. */
+  /** Terminations that no record speaks of yet began no earlier than this, and none that is not Complete was over: where a successor takes up. */
   watchedUntil(): Micros {
     let earliest = this.#options.clock.now() - SECOND
     for (const tracker of this.#trackers.values()) {
-      if (tracker.written === undefined && !tracker.closed && !tracker.leftOut) earliest = Math.min(earliest, tracker.since)
+      if (tracker.completedAt !== undefined || tracker.closed || tracker.leftOut) continue
+      // Of what is over nothing may be taken for done before it is Complete, whatever is written of it.
+      const from = tracker.written === undefined ? tracker.since : tracker.overAt
+      if (from !== undefined) earliest = Math.min(earliest, from)
     }
     return earliest
   }

@@ -72,7 +72,7 @@ const HEADER = /^ *(?! )(.*)-(\d{1,10}) +\[(\d{1,6})\] \S+ +(\d{1,12})\.(\d{6}):
 /** Signals are 1 to 64, which is also what a record takes. */
 const SIGNAL = /^sig=([1-9]|[1-5]\d|6[0-4]) errno=-?\d+ code=(-?\d{1,10}) comm=(.*) pid=(\d{1,10}) grp=([01]) res=(\d{1,3})$/s
 const VICTIM = /^pid=(\d{1,10})(?: |$)/
-const THREAD = /^comm=(.*) pid=(\d{1,10}) prio=\d+(?: |$)/s
+const THREAD = /^comm=(.*) pid=(\d{1,10}) prio=-?\d+(?: |$)/s
 const LOST = /^CPU:(\d{1,6}) \[LOST (\d{1,15}) EVENTS\]$/
 const MAX_SHOWN = 200
 

@@ -13,9 +13,14 @@ import {
 
 const FIELD_PATH = /^spec\.(?:containers|initContainers|ephemeralContainers)\{([^}]+)\}$/
 const MAX_MESSAGE = 1024
+/**
+ * A static pod's UID is the hash of its manifest (pkg/kubelet/config/common.go), and its Events name it by that. In the API it has a mirror
+ * with a UID of its own, so that nothing there could be found by this one.
+ */
+const OF_MANIFEST = /^[0-9a-f]{32}$/
 
 /**
- * A raw core/v1 Event -> EventSnapshot; undefined where it is not about a pod, or names no UID of one. Throws DecodeError.
+ * A raw core/v1 Event -> EventSnapshot; undefined where it is not about a pod, or names no UID that a pod of the API can have. Throws DecodeError.
  * Emitters that write through events.k8s.io keep count and time in series and eventTime (staging/src/k8s.io/api/core/v1, Event).
  */
 export function decodeEvent(raw: unknown): EventSnapshot | undefined {
@@ -24,7 +29,7 @@ export function decodeEvent(raw: unknown): EventSnapshot | undefined {
   const about = asObject(object.involvedObject, 'involvedObject')
   if (optionalString(about, 'kind', 'involvedObject') !== 'Pod') return undefined
   const podUid = optionalString(about, 'uid', 'involvedObject')
-  if (podUid === undefined) return undefined
+  if (podUid === undefined || OF_MANIFEST.test(podUid)) return undefined
   const source = optionalObject(object, 'source', '') ?? {}
   const series = optionalObject(object, 'series', '') ?? {}
   const component = optionalString(source, 'component', 'source') ?? optionalString(object, 'reportingComponent', '')

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { ResponseObservation } from '../../../src/kube/http.ts'
 import { clientOf, failure, get, given, PLAIN, rawServer } from './support/http.ts'
 import { fail, json } from './support/server.ts'
-import { until } from './support/watching.ts'
+import { settle, until } from './support/watching.ts'
 
 describe('a call', () => {
   test('sends method, path, query, body and headers, and gives back what came', async () => {
@@ -75,6 +75,21 @@ describe('a call', () => {
     controller.abort()
     expect(await running).toMatchObject({ code: 'Aborted', retryable: false })
     await until(() => server.connections === 0)
+  })
+
+  test('that waits for a connection ends at its deadline or when it is aborted, not when its turn has come', async () => {
+    const { server, client } = await given([() => true], { maxConnections: 1 })
+    const first = failure(client.request(get()))
+    await server.requested(1)
+    expect((await failure(client.request({ ...get(), timeoutMs: 50 }))).code).toBe('Timeout')
+    const controller = new AbortController()
+    const waiting = failure(client.request({ ...get(), signal: controller.signal }))
+    await settle(20)
+    controller.abort()
+    expect((await waiting).code).toBe('Aborted')
+    expect(server.requests).toHaveLength(1)
+    await client.close()
+    await first
   })
 
   test('whose answer is no JSON is a BadResponse when it is read', async () => {

@@ -1,7 +1,7 @@
 /** The recorder with time that the test moves, and with a place for records that answers as the test has it. */
 import { vi } from 'vitest'
 import type { PodTermination } from '../../../src/api/pod-termination.ts'
-import { Recorder, type RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
+import { Recorder, type RecorderOptions, type RecorderSettings } from '../../../src/controllers/recorder/recorder.ts'
 import { WorkloadResolver } from '../../../src/controllers/recorder/workloads.ts'
 import type { EndpointSliceSnapshot, EndpointState, PodSnapshot } from '../../../src/core/evidence.ts'
 import { MILLISECOND, type Micros } from '../../../src/core/time.ts'
@@ -61,6 +61,7 @@ export class Bench {
   /** What was told of how terminations ended, as `1.1 Graceful`, and `no news` where another had dealt with it. */
   readonly verdicts: string[] = []
   readonly asked: string[] = []
+  readonly http: Pick<KubeHttp, 'request'>
   readonly recorder: Recorder
   readonly records: RecordClient
   readonly clock: { now(): Micros }
@@ -71,6 +72,8 @@ export class Bench {
   /** Which of those that are told of an end throw. */
   readonly throwing = new Set<'onEvidence' | 'onVerdict'>()
   node: 'True' | 'False' | 'Unknown' | 'gone' | 'silent' = 'True'
+  /** UIDs of pods that the API server has, whatever the watch of pods has told. */
+  readonly there = new Set<string>()
   /** What the API server has at other paths. */
   readonly objects = new Map<string, unknown>()
   /** Undefined: the record is taken. */
@@ -79,7 +82,7 @@ export class Bench {
   readonly #slices = new Map<string, EndpointSliceSnapshot>()
 
   /** @param from where time begins, in seconds; it only goes on by play() and until() */
-  constructor(settings: Partial<RecorderSettings> = {}, from = -100) {
+  constructor(settings: Partial<RecorderSettings> = {}, from = -100, options: Pick<RecorderOptions, 'many'> = {}) {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     const start = performance.now()
     const now = (): Micros => micros(from) + Math.round((performance.now() - start) * MILLISECOND)
@@ -93,7 +96,9 @@ export class Bench {
     this.clock = { now }
     this.records = this.#records(now)
     const http: Pick<KubeHttp, 'request'> = { request: (request) => this.#request(request.path) }
+    this.http = http
     this.recorder = new Recorder({
+      ...options,
       http: http as KubeHttp, // the recorder only asks for nodes and owners
       clock: this.clock,
       log,
@@ -228,7 +233,9 @@ export class Bench {
       { type: 'DiskPressure', status: 'False' },
       { type: 'Ready', status: this.node },
     ]
-    const body = nodes ? { status: { conditions } } : this.objects.get(path)
+    const items = [...this.there].map((uid) => ({ metadata: { uid } }))
+    const pods = /^\/api\/v1\/namespaces\/[^/]+\/pods$/.test(path) ? { items } : undefined
+    const body = nodes ? { status: { conditions } } : (pods ?? this.objects.get(path))
     if (body === undefined) throw new KubeError('NotFound', 'not found')
     // A response as far as the recorder looks at one.
     return { status: 200, json: () => body } as Awaited<ReturnType<KubeHttp['request']>>

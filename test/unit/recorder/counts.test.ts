@@ -19,11 +19,11 @@ const counts = ({ recorder: { stats } }: Bench) => ({ written: stats.written, re
 describe('of the catch-up', () => {
   const close = async (bench: Bench) => {
     bench.leave(aPod().running().seen().deleted({ at: -200 }).record(-190), NAME)
-    const { recorder, records, clock, log } = bench
+    const { http, recorder, records, clock, log } = bench
     const pods = new Map<string, PodSnapshot>()
     await catchUp(
       {
-        ...{ recorder, records, clock, log, pods },
+        ...{ http, recorder, records, clock, log, pods },
         missed: { ended: () => [] },
         namespace: 'gracewatch',
         reach: SECOND,

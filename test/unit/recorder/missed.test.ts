@@ -34,8 +34,19 @@ const failed = () =>
 /** Leads at `at`, having watched from a second before; the leader before was last well at `mark`. */
 async function lead(at: number, mark: number): Promise<void> {
   await bench.until(at)
-  const { recorder, records, clock, log } = bench
-  const options = { recorder, records, clock, log, pods, missed, namespace: 'gracewatch', reach: 3600 * SECOND, onVerdict() {} }
+  const { http, recorder, records, clock, log } = bench
+  const options = {
+    http,
+    recorder,
+    records,
+    clock,
+    log,
+    pods,
+    missed,
+    namespace: 'gracewatch',
+    reach: 3600 * SECOND,
+    onVerdict() {},
+  }
   await catchUp(options, micros(at - 1), micros(mark))
 }
 
@@ -46,6 +57,20 @@ describe('a pod that had failed when this replica saw it first, and was deleted 
     await bench.until(100)
     expect(bench.steps.map((step) => step.split(' ')[1])).toEqual(['Complete'])
     expect(bench.last).toMatchObject({ outcome: 'Failed', containers: [{ name: 'app', exit: { code: 3 } }] })
+  })
+
+  test('is recorded also where it vanished in a gap', async () => {
+    missed.onPod({ type: 'Vanished', object: failed(), arrivedAt: micros(-10) })
+    await lead(-8, -60)
+    await bench.until(100)
+    expect(bench.last).toMatchObject({ state: 'Complete', outcome: 'Failed' })
+  })
+
+  test('is not where its namespace is out of scope', async () => {
+    bench = new Bench({ excludeNamespaces: [failed().namespace] })
+    missed = new Missed({ recorder: bench.recorder, clock: bench.clock, pods, watching: () => watching, later() {} })
+    missed.onPod({ type: 'Deleted', object: failed(), previous: failed(), arrivedAt: micros(-10) })
+    expect([...missed.ended()]).toEqual([])
   })
 
   test('is not where the leader before had dealt with it', async () => {
@@ -60,6 +85,29 @@ describe('a pod that had failed when this replica saw it first, and was deleted 
     expect([...missed.ended()]).toHaveLength(1)
     await bench.until(115)
     expect([...missed.ended()]).toEqual([])
+  })
+})
+
+describe('a replica that leads with a dead watch, of which it does not know', () => {
+  const begun = () => aPod().running().seen().deleted({ at: -20 })
+
+  test('leaves the open record of a pod alone that is still there', async () => {
+    const record = begun().record(-10)
+    bench.leave(record, 'web-7d4b9c-x2x9k.84b61cdb')
+    bench.there.add(record.pod.uid)
+    await lead(-8, -60)
+    expect(bench.steps).toEqual([])
+    bench.there.delete(record.pod.uid)
+    await lead(-7, -60)
+    expect(bench.steps.map((step) => step.split(' ')[1])).toEqual(['Complete'])
+  })
+
+  test('takes no pod for gone of which an event alone tells, and which is still there', async () => {
+    await bench.play(aPod().killing('app', { at: -12, arrives: -11 }))
+    bench.there.add(begun().record(-10).pod.uid)
+    await lead(-8, -60)
+    await bench.until(100)
+    expect(bench.steps).toEqual([])
   })
 })
 
@@ -100,6 +148,17 @@ describe('after a gap in the watch of pods', () => {
     missed.onGap(gap)
     await bench.until(100)
     expect(bench.steps).toEqual([])
+  })
+
+  test('one whose node is half a minute ahead is recorded, one whose event had arrived before the gap is not', async () => {
+    await bench.until(6)
+    await bench.play(aPod().killing('app', { at: 35, arrives: 36 }))
+    missed.onGap(gap)
+    await bench.until(100)
+    expect(bench.steps).toHaveLength(1)
+    missed.onGap({ ...gap, from: micros(60), to: micros(70) })
+    await bench.until(200)
+    expect(bench.steps).toHaveLength(1)
   })
 
   test('nothing is judged while the watch of pods is broken again', async () => {

@@ -251,6 +251,28 @@ describe('a standby', () => {
     expect(bench.steps).toEqual(['1800.0 Complete', '1800.0 Complete'])
   })
 
+  test('keeps what took longer than an hour from its end on', async () => {
+    const bench = new Bench()
+    bench.leading = false
+    await bench.play(begins({ grace: 7200 }), ends(begins({ grace: 7200 }), 3700))
+    await bench.until(3800)
+    expect(bench.recorder.stats.tracked).toBe(1)
+    bench.leading = true
+    bench.recorder.takeOver(micros(-5))
+    await bench.until(3802)
+    expect(bench.steps).toEqual(['3800.0 Complete'])
+  })
+
+  test('keeps no hour of more than it has room for', async () => {
+    const bench = new Bench({}, -100, { many: 3 })
+    bench.leading = false
+    await bench.play(...Array.from({ length: 4 }, (_, i) => quick({ name: `web-${i}`, uid: `11111111-${i}` })))
+    await bench.until(115)
+    expect(bench.recorder.stats.tracked).toBe(4)
+    await bench.until(300)
+    expect(bench.recorder.stats.tracked).toBe(3)
+  })
+
   test('gives up after an hour', async () => {
     const bench = new Bench()
     bench.leading = false
@@ -398,6 +420,18 @@ describe('the end of the process', () => {
     await finished
     expect(bench.steps).toEqual([])
     await bench.recorder.stop()
+  })
+
+  test('has a mark of the end of what is over and not Complete, whatever was written of it', async () => {
+    const bench = new Bench()
+    await bench.play(begins({ grace: 30 }))
+    await bench.until(5)
+    expect(bench.recorder.watchedUntil()).toBe(micros(4))
+    bench.answer = () => new KubeError('ServerError', 'etcd is away')
+    await bench.play(ends(begins({ grace: 30 }), 12))
+    await bench.until(60)
+    expect(bench.recorder.watchedUntil()).toBeLessThanOrEqual(micros(12.5))
+    expect(bench.recorder.watchedUntil()).toBeGreaterThan(micros(11))
   })
 
   test('has a mark of just now where nothing is under way', async () => {

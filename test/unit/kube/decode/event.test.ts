@@ -85,3 +85,9 @@ test('what is wrong is named', () => {
   )
   expect(() => decodeEvent({ ...anEvent(), reason: 7 })).toThrow(expect.objectContaining({ field: 'reason' }))
 })
+
+test('an event of a static pod has the hash of its manifest for a UID, which no pod of the API has', () => {
+  const event = anEvent()
+  const involvedObject = { ...event.involvedObject, uid: '4d41d8cd98f00b204e9800998ecf8427' }
+  expect(decodeEvent({ ...event, involvedObject })).toBeUndefined()
+})
