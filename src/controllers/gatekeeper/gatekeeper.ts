@@ -25,6 +25,7 @@ import type { RecorderObserver } from '../recorder/observer.ts'
 import { WorkQueue } from '../work-queue.ts'
 import type { Checker } from './checker.ts'
 import { GatePods, isOver } from './gate-pods.ts'
+import { Injection } from './injection.ts'
 
 /** Patches under way at the same time. */
 const CONCURRENCY = 8
@@ -32,8 +33,6 @@ const CONCURRENCY = 8
 const STATUS_EVERY_MS = 1000
 /** A pod whose write was refused is looked at again when it changes, or after this. */
 const REFUSED_MS = 300_000
-/** Whether the API server can inject is asked again after this: it may be upgraded. */
-const INJECTION_MS = 600_000
 const MAX_PROBLEMS = 16
 
 /** A check by its kind: each checker takes the kind of check that its name says. */
@@ -96,6 +95,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
   readonly #podQueue: WorkQueue
   readonly #gateQueue: WorkQueue
   readonly #limit: RateLimit
+  readonly #injection: Injection
   /** While it leads: a standby asks nobody anything. */
   #checkers: ReturnType<GatekeeperOptions['checkers']> | undefined
   /** Pod UID -> condition type. */
@@ -104,7 +104,6 @@ export class Gatekeeper implements Controller, RecorderObserver {
   readonly #refusals = new Map<string, Map<string, string>>()
   /** Gate UID -> when its status may be written again, by performance.now(). */
   readonly #statusAt = new Map<string, number>()
-  #canInject: { readonly can: boolean | undefined; readonly askedAt: number } | undefined
   #patched = 0
   #refused = 0
   #gone = 0
@@ -114,6 +113,7 @@ export class Gatekeeper implements Controller, RecorderObserver {
     this.#options = options
     const { log } = options
     this.#limit = new RateLimit(options.patchesPerSecond)
+    this.#injection = new Injection(options.http, log)
     this.#podQueue = new WorkQueue({
       concurrency: CONCURRENCY,
       groupOf: (key) => key.slice(0, key.indexOf('/')),
@@ -472,24 +472,8 @@ export class Gatekeeper implements Controller, RecorderObserver {
       conflicts: [...conflicts.values()],
       problems: [...problems, ...(this.#refusals.get(gate.uid)?.values() ?? [])].slice(0, MAX_PROBLEMS),
       holds: this.#checkers?.handover?.holds(gate) ?? [],
-      canInject: gate.spec.inject ? await this.#asksInjection() : undefined,
+      canInject: gate.spec.inject ? await this.#injection.isServed() : undefined,
     }
-  }
-
-  /** By discovery, which everybody may read: the policies themselves are none of the controller's business. */
-  async #asksInjection(): Promise<boolean | undefined> {
-    const now = performance.now()
-    if (this.#canInject !== undefined && now - this.#canInject.askedAt < INJECTION_MS) return this.#canInject.can
-    let can: boolean | undefined
-    try {
-      const response = await this.#options.http.request({ method: 'GET', path: '/apis/admissionregistration.k8s.io/v1' })
-      const { resources = [] } = response.json<{ resources?: readonly { name: string }[] }>()
-      can = resources.some(({ name }) => name === 'mutatingadmissionpolicies')
-    } catch (error) {
-      this.#options.log.debug({ error: String(error) }, 'whether the API server can inject is not known')
-    }
-    this.#canInject = { can, askedAt: now }
-    return can
   }
 }
 
