@@ -170,11 +170,12 @@ export function ratiosOf({ memory, throughput, cleanup, cleanupMissing }: Measur
 
 async function versionsOf(cluster: Cluster): Promise<Pick<Report, 'commit' | 'versions'>> {
   const line = async (command: string, args: readonly string[]) => (await run(command, args, { cwd: root })).trim()
-  const dirty = (await line('git', ['status', '--porcelain', '--', 'src'])) === '' ? '' : '+'
+  const dirty = (await line('git', ['status', '--porcelain', '--', 'src']).catch(() => '')) === '' ? '' : '+'
   const go = await line('go', ['version'])
   const clientGo = informerVersion()
   return {
-    commit: (await line('git', ['rev-parse', '--short', 'HEAD'])) + dirty,
+    // A tree that was copied has none.
+    commit: (await line('git', ['rev-parse', '--short', 'HEAD']).catch(() => 'unknown')) + dirty,
     versions: { node: process.version, kubernetes: cluster.version, go: go.split(' ')[2] ?? go, clientGo },
   }
 }

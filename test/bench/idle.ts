@@ -19,7 +19,7 @@ export async function measureIdle(world: World, updatesPerSecond: number, second
   const { population } = world
   const started = await startGracewatch(world)
   try {
-    await started.controller.leads()
+    await started.controller.leads(60_000)
     await delay(SETTLE_MS)
     const during = async (what: () => Promise<unknown>) => {
       const [cpu, from] = [cpuSeconds(started.pid), performance.now()]

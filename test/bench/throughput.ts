@@ -70,7 +70,7 @@ export async function measureThroughput(world: World, plan: ThroughputPlan, prog
   let burst: Terminations
   const steady: (Terminations & { perSecond: number })[] = []
   try {
-    await started.controller.leads()
+    await started.controller.leads(60_000)
     burst = await progress.step(`${plan.burst} terminations at once`, () => {
       const pods = population.take(plan.burst)
       const end = () => inParallel(BURST_WORKERS, pods.length, async (index) => endGracefully(bed.http, at(pods, index)))

@@ -139,7 +139,7 @@ export async function installPackages(shape: Shape, progress: Progress): Promise
   const missing = await missingPackages(shape)
   if (missing.length === 0) return
   progress.say(`installing Debian packages: ${missing.join(' ')}`)
-  const install = ['install', '--yes', '--no-install-recommends', ...missing]
+  const install = ['install', '--yes', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', ...missing]
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   await progress.step('apt-get install', async (note) => {
     if ((await tryRun('apt-get', install, { env })).code === 0) return

@@ -10,7 +10,10 @@ async function loadsUndici(...modules: string[]): Promise<boolean> {
   const script = `
     for (const name of ${JSON.stringify(modules)}) await import(name)
     process.stdout.write(JSON.stringify(process.moduleLoadList.filter((name) => name.endsWith('/undici'))))`
-  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: ROOT })
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH },
+  })
   const found: unknown = JSON.parse(stdout)
   return Array.isArray(found) && found.length > 0
 }
