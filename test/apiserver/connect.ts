@@ -104,7 +104,7 @@ export async function established(bed: TestBed, name: string): Promise<void> {
       throw error
     })
   }
-  await eventually(isServed, 30_000, `CRD ${name} served`)
+  await eventually(isServed, 60_000, `CRD ${name} served`)
 }
 
 export interface Schema {

@@ -111,7 +111,10 @@ export async function startInformer(world: World, strip: boolean): Promise<Start
   }
   const { pid } = child
   if (pid === undefined) throw new Error('the informer did not start')
-  const ready = await says('ready')
+  const ready = await says('ready').catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
   return {
     startMs: performance.now() - from,
     pid,

@@ -82,7 +82,7 @@ async function build(
   undo.push(() => cluster.tryKubectl(['delete', 'namespace', ...all, '--wait=false']))
   for (const namespace of namespaces) {
     const account = { method: 'GET', path: `/api/v1/namespaces/${namespace}/serviceaccounts/default` } as const
-    await eventually(() => http.request(account).catch(() => undefined), 30_000, `the default account of ${namespace}`)
+    await eventually(() => http.request(account).catch(() => undefined), 60_000, `the default account of ${namespace}`)
   }
   const { token, clusterRoles } = await createIdentity(bed, { namespace: bed.namespace, group: GROUP })
   const roles = clusterRoles.flatMap((name) => [`clusterrole/${name}`, `clusterrolebinding/${name}`])

@@ -1,5 +1,5 @@
 /** Each fault once, then some at random: every termination of the test's own ledger has one record that is true, and nothing else has one. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { useStage } from '../apiserver/recorder/stage.ts'
 import { problemsOf } from './audit.ts'
 import { atRandom, QUICK } from './faults.ts'
@@ -22,6 +22,13 @@ let world: World
 beforeAll(async () => {
   // Its watch does not outlive the API server, and the records are listed here.
   await host.stage.records.close()
+  world = new World(host.stage)
+  await world.open()
+})
+// What a round that failed has left broken is not the next one's.
+afterEach(async ({ task }) => {
+  if (task.result?.state !== 'fail') return
+  await world.close()
   world = new World(host.stage)
   await world.open()
 })

@@ -11,14 +11,13 @@ const forEach = async (replicas: readonly Replica[], come: (replica: Replica) =>
   for (const replica of replicas) await eventually(() => come(replica) || undefined, PATIENCE_MS, `${replica.name}: ${what}`)
 }
 
-/** Nobody leads any more: what is written from now on is written by another term. */
-const leaseLost = async ({ world }: Scene, leader: Replica) => {
-  const terms = leader.controller.said('no longer the leader').length
-  await eventually(
-    () => leader.controller.said('no longer the leader').length > terms || undefined,
-    PATIENCE_MS,
-    `${leader.name} gives its lease up\n${world.tail()}`,
-  )
+/** Nobody has renewed the Lease for as long as it lasts: what is written from now on is written by another term. */
+const lapsed = ({ world }: Scene) => {
+  const past = async () => {
+    const { renewTime = '', leaseDurationSeconds = 0 } = (await world.lease())?.spec ?? {}
+    return Date.parse(renewTime) + leaseDurationSeconds * 1000 < Date.now() || undefined
+  }
+  return eventually(past, PATIENCE_MS, 'the Lease run out')
 }
 
 const none: Fault = {
@@ -68,10 +67,8 @@ const leaderPaused: Fault = {
   happens: 'The standby takes over; the old leader finds that its lease has run out and writes nothing.',
   async inject({ world }) {
     const { leader, standby } = await world.roles()
-    const terms = standby.controller.said('leading').length
     leader.signal('SIGSTOP')
-    const led = () => standby.controller.said('leading').length > terms || undefined
-    await eventually(led, PATIENCE_MS, 'the standby leads')
+    await eventually(() => standby.leads || undefined, PATIENCE_MS, 'the standby leads')
     return async () => leader.signal('SIGCONT')
   },
 }
@@ -81,10 +78,8 @@ const held: Fault = {
   happens: 'Records come late: nobody leads meanwhile. Nothing is missing from them, since every watch goes on where it was.',
   async inject(scene) {
     const { world } = scene
-    const { leader } = await world.roles()
-    const lost = leaseLost(scene, leader)
     for (const { wire } of world.replicas) wire.hold()
-    await lost
+    await lapsed(scene)
     return async () => {
       for (const { wire } of world.replicas) wire.mend()
     }
@@ -97,9 +92,8 @@ const lost: Fault = {
   async inject(scene) {
     const { world } = scene
     const { leader, standby } = await world.roles()
-    const terms = standby.controller.said('leading').length
     leader.wire.lose()
-    await eventually(() => standby.controller.said('leading').length > terms || undefined, PATIENCE_MS, 'the standby leads')
+    await eventually(() => standby.leads || undefined, PATIENCE_MS, 'the standby leads')
     return async () => leader.wire.mend()
   },
 }
@@ -110,9 +104,8 @@ const leaderHalfOpen: Fault = {
   async inject(scene) {
     const { world } = scene
     const { leader, standby } = await world.roles()
-    const terms = standby.controller.said('leading').length
     leader.wire.loseAnswers()
-    await eventually(() => standby.controller.said('leading').length > terms || undefined, PATIENCE_MS, 'the standby leads')
+    await eventually(() => standby.leads || undefined, PATIENCE_MS, 'the standby leads')
     return async () => leader.wire.mend()
   },
 }
@@ -123,10 +116,8 @@ const halfOpen: Fault = {
   happens: 'Records come up to 90 s late, when the silence of the watches is noticed. Nothing is missing from them.',
   async inject(scene) {
     const { world } = scene
-    const { leader } = await world.roles()
-    const gone = leaseLost(scene, leader)
     for (const { wire } of world.replicas) wire.loseAnswers()
-    await gone
+    await lapsed(scene)
     return async () => {
       for (const { wire } of world.replicas) wire.mend()
     }
@@ -229,11 +220,13 @@ const tokenless: Fault = {
   },
 }
 
-/** Open records of the round's pods, once there are some. */
+/** Open records of those of the round's pods that are still there, so that they are written again; once there are some. */
 async function openRecords({ world, namespace }: Scene): Promise<StoredPodTermination[]> {
   const find = async () => {
     const records = await listRecords(world.http, world.group)
-    const open = records.filter(({ pod, state }) => pod.namespace === namespace && state !== 'Complete')
+    const open = records.filter(
+      ({ pod, state }) => pod.namespace === namespace && state !== 'Complete' && world.ledger.get(pod.uid)?.removed === false,
+    )
     return open.length >= 2 ? open : undefined
   }
   return await eventually(find, PATIENCE_MS, 'two open records')

@@ -1,5 +1,5 @@
 /** One round: pods whose ends lie before, across, inside and after a fault, and what the records say of them when all is over. */
-import { eventually } from '../apiserver/waiting.ts'
+import { delay, eventually } from '../apiserver/waiting.ts'
 import { type Audit, audit, lacking, listRecords, problemsOf } from './audit.ts'
 import { bystander, KINDS, type Kind, type Place, type Story, tell } from './stories.ts'
 import { PATIENCE_MS, type Replica, type World } from './world.ts'
@@ -130,6 +130,12 @@ export async function judged(world: World, fault: string, startedAt: number): Pr
   for (const replica of world.replicas) replica.lostBefore = replica.lostPlaces()
   await world.stage.bed.cluster.tryKubectl(['delete', 'namespace', ...namespaces, '--wait=false', '--ignore-not-found'])
   const memory = world.replicas.map((replica) => memoryOf(replica))
+  // Blind until it finds its dead watches after 90 s: were it to lead in the next round, that would be another fault than that round's.
+  const blind = world.replicas.filter(({ wire }) => wire.dead)
+  if (blind.length > 0) {
+    for (const { controller } of blind) await controller.kill()
+    await world.healthy()
+  }
   return { fault, seconds: (performance.now() - startedAt) / 1000, memory, ...result }
 }
 
@@ -148,6 +154,8 @@ function memoryOf({ name, level, controller }: Replica) {
 export async function settled(world: World, label: string): Promise<void> {
   let left: string[] = []
   const done = async () => {
+    // All records are a long answer, and every call of the replicas goes through this process.
+    if (left.length > 0) await delay(400)
     world.noteLostPlaces()
     left = lacking(world.ledger, await listRecords(world.http, world.group))
     return left.length === 0 || undefined

@@ -43,11 +43,18 @@ async function stopping(pod: FakePod, entry: Entry, preStop = false): Promise<vo
   entry.happened(preStop ? ['PreStopStarted', 'PreStopFinished', 'StopSignal'] : ['StopSignal'], { earliest, latest }, CONTAINER)
 }
 
-export async function exits(pod: FakePod, entry: Entry, code: number, phase?: 'Succeeded' | 'Failed'): Promise<void> {
+/** @param why what its container exited by, where something made it */
+export async function exits(
+  pod: FakePod,
+  entry: Entry,
+  code: number,
+  { phase, why = [] }: { readonly phase?: 'Succeeded' | 'Failed'; readonly why?: readonly 'Kill'[] } = {},
+): Promise<void> {
   const earliest = micros()
-  entry.happened(['ContainerExited'], { earliest, latest: earliest + 2000 }, CONTAINER)
   await pod.exit({ code, ...(phase === undefined ? {} : { phase }) })
-  if (phase !== undefined) entry.happened(['PodFinished'], { earliest, latest: micros() + 1000 })
+  const at = { earliest, latest: micros() + 1000 }
+  entry.happened([...why, 'ContainerExited'], at, CONTAINER)
+  if (phase !== undefined) entry.happened(['PodFinished'], at)
 }
 
 export async function goes(pod: FakePod, entry: Entry): Promise<void> {
@@ -88,9 +95,7 @@ const killed: Make = async (place, name) => {
     end: async () => {
       // The grace is a part of the story.
       await delay(Math.max(0, dueAt - Date.now()))
-      const earliest = micros()
-      entry.happened(['Kill'], { earliest, latest: earliest + 2000 }, CONTAINER)
-      await exits(pod, entry, 137)
+      await exits(pod, entry, 137, { why: ['Kill'] })
       await goes(pod, entry)
     },
   }
@@ -148,7 +153,7 @@ const crashed: Make = async (place, name) => {
     entry,
     begin: async () => {
       const earliest = micros()
-      await exits(pod, entry, 3, 'Failed')
+      await exits(pod, entry, 3, { phase: 'Failed' })
       entry.happened(['Terminating'], { earliest, latest: micros() + 1000 })
     },
     end: () => goes(pod, entry),
@@ -162,7 +167,7 @@ const succeeded: Make = async (place, name) => {
   return {
     entry,
     begin: async () => {
-      await entry.did(['Terminating'], () => exits(pod, entry, 0, 'Succeeded'))
+      await entry.did(['Terminating'], () => exits(pod, entry, 0, { phase: 'Succeeded' }))
     },
     end: () => goes(pod, entry),
   }

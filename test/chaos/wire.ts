@@ -45,6 +45,11 @@ export class Wire {
     return this.#resets
   }
 
+  /** Something that is open carries nothing any more, and who opened it need not know yet. */
+  get dead(): boolean {
+    return [...this.#lines].some(({ lost }) => lost !== 'No')
+  }
+
   hold(): void {
     this.#mode = 'Held'
     for (const { near, far } of this.#lines) for (const socket of [near, far]) socket.pause()
@@ -92,19 +97,25 @@ export class Wire {
       [far, near],
     ] as const) {
       from.setNoDelay(true)
+      let sent = Promise.resolve()
+      /** What comes later does not overtake what is delayed, as it does not in TCP. */
+      const inOrder = (act: () => void) => {
+        const waited = this.#delayMs > 0 ? new Promise<void>((resolve) => setTimeout(resolve, this.#delayMs)) : undefined
+        sent = sent.then(() => waited).then(act)
+      }
       from.on('data', (bytes) => {
         if (line.lost === 'Both' || (line.lost === 'Half' && from === far)) return
-        const pass = () => to.writable && to.write(bytes)
-        if (this.#delayMs > 0) setTimeout(pass, this.#delayMs)
-        else pass()
+        inOrder(() => void (to.writable && to.write(bytes)))
       })
       // What is lost is not told either: the other side finds out by itself.
-      from.on('end', () => line.lost === 'No' && to.end())
+      from.on('end', () => line.lost === 'No' && inOrder(() => void to.end()))
       from.on('error', () => {})
       from.on('close', () => {
         if (line.lost !== 'No' && from === far) return
-        to.destroy()
-        this.#lines.delete(line)
+        inOrder(() => {
+          to.destroy()
+          this.#lines.delete(line)
+        })
       })
       if (this.#mode === 'Held') from.pause()
     }

@@ -13,14 +13,14 @@ import { Ledger } from './ledger.ts'
 import { Wire } from './wire.ts'
 
 const ACCOUNT = 'gracewatch-controller'
-/** As the tests of the recorder have it: short, so that a leader that was killed is followed soon. */
-const LEASE = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-period=500ms']
+/** Short, so that a leader that was killed is followed soon, and past what the test itself may stand still: every call goes through its process. */
+const LEASE = ['--lease-duration=6s', '--renew-deadline=4s', '--retry-period=500ms']
 /** Whoever waits is told what is missing; a machine may be slow, and a watch that went dead is noticed after 90 s. */
 export const PATIENCE_MS = 240_000
 
 interface LeaseObject {
   readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
-  readonly spec: { readonly holderIdentity?: string }
+  readonly spec: { readonly holderIdentity?: string; readonly renewTime?: string; readonly leaseDurationSeconds?: number }
 }
 
 export class Replica {
@@ -51,6 +51,11 @@ export class Replica {
     return this.controller.running
   }
 
+  /** By its own word. */
+  get leads(): boolean {
+    return this.controller.said('leading').length > this.controller.said('no longer the leader').length
+  }
+
   /** From now on its kubeconfig has this token. */
   renew(token: string): void {
     writeFileSync(join(this.#folder, 'kubeconfig'), kubeconfigOf({ server: this.wire.url, token }), { mode: 0o600 })
@@ -78,6 +83,8 @@ export interface WorldOptions {
 }
 
 export class World {
+  /** Of all worlds: one that comes after another finds the Secrets and the Lease of that one. */
+  static #count = 0
   readonly stage: Stage
   readonly ledger = new Ledger()
   readonly group: string
@@ -85,7 +92,6 @@ export class World {
   replicas: Replica[] = []
   #token = ''
   #secret: string | undefined
-  #count = 0
 
   constructor(stage: Stage, { group = stage.group, own = stage.bed.namespace }: WorldOptions = {}) {
     this.stage = stage
@@ -111,7 +117,7 @@ export class World {
 
   /** A token that is good until `revoke`. */
   async issueToken(): Promise<string> {
-    const name = `token-${++this.#count}`
+    const name = `token-${++World.#count}`
     const path = `/api/v1/namespaces/${this.own}`
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name } }
     const made = await this.http.request({ method: 'POST', path: `${path}/secrets`, body: secret })
@@ -146,7 +152,7 @@ export class World {
   }
 
   async #startOne(): Promise<Replica> {
-    const name = `replica-${++this.#count}`
+    const name = `replica-${++World.#count}`
     const front = await Front.start({ cluster: this.stage.bed.cluster, group: this.group })
     const wire = await Wire.start(front.url)
     const folder = mkdtempSync(join(tmpdir(), 'gracewatch-chaos-'))
@@ -175,12 +181,12 @@ export class World {
     return found?.json<LeaseObject>()
   }
 
-  /** Who leads, of those that run and are named by the Lease; the other of the two. */
+  /** Who leads by the Lease and by its own word; the other of the two, which does not. */
   async roles(): Promise<{ leader: Replica; standby: Replica }> {
     const find = async () => {
       const holder = (await this.lease())?.spec.holderIdentity?.split('_')[0]
-      const leader = this.replicas.find(({ name, running }) => name === holder && running)
-      const standby = this.replicas.find((replica) => replica !== leader && replica.running)
+      const leader = this.replicas.find(({ name, running, leads }) => name === holder && running && leads)
+      const standby = this.replicas.find((replica) => replica !== leader && replica.running && !replica.leads)
       return leader === undefined || standby === undefined ? undefined : { leader, standby }
     }
     return await eventually(find, PATIENCE_MS, `a leader among ${this.replicas.map(({ name }) => name).join(' and ')}`)

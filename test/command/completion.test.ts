@@ -141,6 +141,8 @@ describe.each([
     await promisify(execFile)('zsh', ['-f', '-c', TYPIST, 'zsh', ...typed], {
       cwd: ZDOTDIR,
       env: { ...env, ZDOTDIR, TERM: 'xterm' },
+      // It waits for ever where the shell asks something.
+      ...{ timeout: 60_000, killSignal: 'SIGKILL' },
     })
     answers = readFileSync(join(ZDOTDIR, 'answers'), 'utf8').split('\n')
   })

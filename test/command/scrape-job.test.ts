@@ -169,7 +169,10 @@ describe('a mounted certificate', { timeout: 120_000 }, () => {
       'of-another-name': wrongName,
       'of-the-next-authority': expect.stringMatching(/^down .*certificate signed by unknown authority/),
     })
-    expect(await prometheus.query('gracewatch_leader')).toMatchObject([{ metric: { job: 'verifying' }, value: 1 }])
+    // A target is told to be up a moment before its samples can be read.
+    await expect
+      .poll(() => prometheus.query('gracewatch_leader'), SCRAPED)
+      .toMatchObject([{ metric: { job: 'verifying' }, value: 1 }])
   })
 
   it('is the new one after the Secret has changed, and its authority with it', async () => {

@@ -7,7 +7,7 @@ import { stringify } from 'yaml'
 import { freePort } from '../apiserver/recorder/controller.ts'
 import { prometheusBinary } from './promtool.ts'
 
-const READY_MS = 30_000
+const READY_MS = 90_000
 
 export class Daemon {
   readonly url: string

@@ -89,7 +89,7 @@ export class World {
     const name = await this.stage.namespace(label)
     const path = `/api/v1/namespaces/${name}/serviceaccounts/default`
     const made = () => this.http.request({ method: 'GET', path }).catch(() => undefined)
-    await eventually(made, 20_000, `the default account of ${name}`)
+    await eventually(made, 60_000, `the default account of ${name}`)
     return name
   }
 

@@ -60,7 +60,7 @@ export class World {
     }
     await eventually(
       () => this.http.request({ method: 'POST', path: this.gatesPath(namespace), body }).catch(() => undefined),
-      10_000,
+      60_000,
       `gate ${name} created`,
     )
   }
@@ -85,7 +85,7 @@ export class World {
       last = (await this.readGate(namespace, name)).status
       return last !== undefined && fits(last) ? last : undefined
     }
-    return eventually(look, 15_000, `gate ${name}: ${what}`).catch((error: Error) => {
+    return eventually(look, 60_000, `gate ${name}: ${what}`).catch((error: Error) => {
       throw new Error(`${error.message}; it says ${JSON.stringify(last)}`)
     })
   }
@@ -114,7 +114,7 @@ export class World {
           if (/serviceaccount/.test(error.message)) return undefined
           throw error
         }),
-      10_000,
+      60_000,
       `pod ${name} accepted`,
     )
     return created.json<PodObject>()
@@ -135,7 +135,7 @@ export class World {
       last = await this.condition(namespace, name, type)
       return last?.status === status && (reason === undefined || last.reason === reason) ? last : undefined
     }
-    return eventually(look, 15_000, `${type} of pod ${name} ${status} ${reason ?? ''}`).catch((error: Error) => {
+    return eventually(look, 60_000, `${type} of pod ${name} ${status} ${reason ?? ''}`).catch((error: Error) => {
       throw new Error(`${error.message}; it is ${JSON.stringify(last)}`)
     })
   }

@@ -112,7 +112,7 @@ describe('the metrics of the controller', () => {
     await ofSecond.becomes(1, TERMINATIONS, graceful)
     expect(await ofFirst.value('gracewatch_leader')).toBe(0)
     expect(await ofFirst.value(TERMINATIONS, graceful)).toBe(0)
-    // It has seen the end as well, and does not know whether it stands.
+    // It still follows it: it does not know whether the end stands.
     await ofFirst.becomes(1, 'gracewatch_terminations_followed')
 
     const applied = () => first.front.applies.filter(({ path }) => path.includes('/begun.')).length

@@ -14,7 +14,7 @@ export const NODE_FLAGS = (
 ).slice(1, -1) // a list of strings, or Docker would not take it
 /** Types are stripped once, not by each process: that costs time, and memory that the image's process does not need. */
 const COMPILE_CACHE = join(root, 'out', 'test', 'compile-cache')
-const READY_MS = 30_000
+const READY_MS = 120_000
 
 export interface LogLine {
   readonly level: string
@@ -91,7 +91,7 @@ export class ControllerProcess {
   }
 
   /** The first line with this message, of those that came and those to come. */
-  says(msg: string, timeoutMs = 20_000, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  says(msg: string, timeoutMs = 60_000, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
     const line = this.lines.first((item) => item.msg === msg && fits(item), timeoutMs, `"${msg}" of ${this.name}`)
     return line.catch((error: Error) => {
       throw new Error(`${error.message}\n${this.#tail()}`)
@@ -102,10 +102,10 @@ export class ControllerProcess {
     return this.lines.all.filter((line) => line.msg === msg)
   }
 
-  /** Body and status of /readyz or /livez; undefined where nobody answers. */
+  /** Body and status of /readyz or /livez; undefined where nobody answers, as one that is stopped in its tracks. */
   async health(path: '/readyz' | '/livez'): Promise<{ status: number; body: string } | undefined> {
     try {
-      const response = await fetch(`http://${this.#health}${path}`)
+      const response = await fetch(`http://${this.#health}${path}`, { signal: AbortSignal.timeout(10_000) })
       return { status: response.status, body: await response.text() }
     } catch {
       return undefined
@@ -127,7 +127,7 @@ export class ControllerProcess {
     return this
   }
 
-  async leads(timeoutMs = 20_000): Promise<this> {
+  async leads(timeoutMs = 60_000): Promise<this> {
     await this.says('leading', timeoutMs)
     return this
   }

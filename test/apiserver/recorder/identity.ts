@@ -8,16 +8,19 @@ import { eventually } from '../waiting.ts'
 
 const ACCOUNT = 'gracewatch-controller'
 const OWN_NAMESPACE = 'gracewatch-system'
+/** kube-controller-manager puts the rules of roles with this label into one that is bound. */
+const TARGETS = 'gracewatch.dev/aggregate-to-gate-targets'
 
 interface Rule {
   apiGroups?: string[]
   resources?: string[]
+  resourceNames?: string[]
   verbs: string[]
 }
 
 interface Manifest {
   kind: string
-  metadata: { name: string; namespace?: string }
+  metadata: { name: string; namespace?: string; labels?: Record<string, string> }
   rules?: Rule[]
   roleRef?: { kind: string; name: string }
   subjects?: { namespace: string }[]
@@ -72,10 +75,13 @@ export async function createIdentity(
       )
   }
   await bed.create({ apiVersion: 'v1', kind: 'List', items: manifests })
-  const resources = ['podterminations', ...(gates ? ['podreadinessgates'] : []), ...(cleanup ? ['podcleanups'] : [])]
-  for (const resource of resources) {
-    const granted = { verb: 'list', group, resource }
-    await eventually(() => allowed(bed, namespace, granted), 10_000, `rights of ${ACCOUNT} in ${namespace}`)
+  const bound = new Set(manifests.map(({ roleRef }) => roleRef?.name))
+  const granted = manifests.filter(({ metadata }) => bound.has(metadata.name) || metadata.labels?.[TARGETS] === 'true')
+  for (const { apiGroups, resources, resourceNames, verbs } of granted.flatMap(({ rules = [] }) => rules)) {
+    if (resources === undefined || resourceNames !== undefined) continue
+    const [resource, subresource = ''] = resources[0]?.split('/') ?? []
+    const right = { namespace, verb: verbs[0], group: apiGroups?.[0], resource, subresource }
+    await eventually(() => allowed(bed, namespace, right), 60_000, `${ACCOUNT} in ${namespace}: ${JSON.stringify(right)}`)
   }
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${ACCOUNT}/token`
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } }

@@ -113,7 +113,7 @@ export class Kubelet {
           if (/serviceaccount/.test(error.message)) return undefined
           throw error
         }),
-      10_000,
+      60_000,
       `pod ${name} accepted`,
     )
     const pod = this.adopt(created.json<PodObject>())

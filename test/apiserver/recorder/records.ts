@@ -12,7 +12,7 @@ interface Version {
   readonly at: number
 }
 
-const WAIT_MS = 15_000
+const WAIT_MS = 60_000
 
 export class RecordWatch {
   readonly #versions = new Arrivals<Version>()

@@ -177,7 +177,7 @@ export class Stage {
       const { annotations } = lease.json<{ metadata: { annotations?: Record<string, string> } }>().metadata
       return Date.parse(annotations?.[HIGH_WATER_MARK] ?? '') > past || undefined
     }
-    await eventually(reached, 15_000, `the high-water mark of ${own} past ${new Date(past).toISOString()}`)
+    await eventually(reached, 60_000, `the high-water mark of ${own} past ${new Date(past).toISOString()}`)
   }
 
   async stopControllers(): Promise<void> {

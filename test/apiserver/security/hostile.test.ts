@@ -10,6 +10,8 @@ const MANY = 1000
 const QUIET = 20
 const CONTAINERS = 10
 const PARALLEL = 16
+/** For a request of the flood: the API server is as busy as this test can make it. */
+const LOADED_MS = 60_000
 const MARKUP = '<script>alert("x")</script>\u001b[2J\u202e'
 /** As long as names can be. */
 const nameOf = (index: number) => `${'x'.repeat(252 - `${index}`.length)}-${index}`
@@ -39,6 +41,7 @@ async function loud(index: number): Promise<string> {
   const made = await http.request({
     method: 'POST',
     path,
+    timeoutMs: LOADED_MS,
     body: {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -52,6 +55,7 @@ async function loud(index: number): Promise<string> {
   await http.request({
     method: 'PATCH',
     path: `${path}/${name}/status`,
+    timeoutMs: LOADED_MS,
     contentType: 'application/strategic-merge-patch+json',
     body: {
       status: {
@@ -104,7 +108,7 @@ it(`${MANY} pods of ${CONTAINERS} containers that go at once, with the longest n
   const names = uids.map((_, index) => nameOf(index))
   // Of the others, half end as it begins and half in the midst of it.
   const flood = inParallel(names, (name) =>
-    http.request({ method: 'DELETE', path: `${path}/${name}`, body: { gracePeriodSeconds: 0 } }),
+    http.request({ method: 'DELETE', path: `${path}/${name}`, timeoutMs: LOADED_MS, body: { gracePeriodSeconds: 0 } }),
   )
   const first = Promise.all(others.slice(0, QUIET / 2).map(endsQuietly))
   const midst = eventually(() => stage.records.all.length >= MANY / 4 || undefined, 300_000, 'records of the flood')

@@ -142,11 +142,14 @@ beforeEach(() => {
   world = new World()
 })
 afterEach(async () => {
-  const stopped = world.cleaner.stop()
-  await vi.advanceTimersByTimeAsync(BOOKMARK_EVERY_MS)
-  await stopped
-  vi.restoreAllMocks()
-  vi.useRealTimers()
+  try {
+    const stopped = world.cleaner.stop()
+    await vi.advanceTimersByTimeAsync(BOOKMARK_EVERY_MS)
+    await stopped
+  } finally {
+    vi.restoreAllMocks()
+    vi.useRealTimers()
+  }
 })
 
 const gaps = (times: readonly number[]) => times.slice(1).map((at, index) => at - (times[index] ?? Number.NaN))

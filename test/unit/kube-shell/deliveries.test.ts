@@ -4,8 +4,11 @@ import { KubeError } from '../../../src/kube/errors.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => {
-  expect(vi.getTimerCount()).toBe(0)
-  vi.useRealTimers()
+  try {
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 const failures: number[] = []

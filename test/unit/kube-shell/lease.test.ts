@@ -14,12 +14,15 @@ beforeEach(() => {
   electors = []
 })
 afterEach(async () => {
-  server.heal()
-  const stopped = Promise.all(electors.map((elector) => elector.stop()))
-  await vi.advanceTimersByTimeAsync(5000)
-  await stopped
-  expect(vi.getTimerCount()).toBe(0)
-  vi.useRealTimers()
+  try {
+    server.heal()
+    const stopped = Promise.all(electors.map((elector) => elector.stop()))
+    await vi.advanceTimersByTimeAsync(5000)
+    await stopped
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 interface Replica {
