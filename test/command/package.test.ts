@@ -78,9 +78,9 @@ describe('at an API server', () => {
   it('watches', async () => {
     const { child, output, ended } = installed.start('gracewatch', 'watch', to)
     onTestFinished(() => void child.kill('SIGKILL'))
-    await vi.waitFor(() => expect(server.watching).toBe(1), 25_000)
+    await vi.waitFor(() => expect(server.watching).toBe(1), 15_000)
     put('new-0', graceful())
-    await vi.waitFor(() => expect(output.stdout).toMatch(/ new-0 +Graceful /), 25_000)
+    await vi.waitFor(() => expect(output.stdout).toMatch(/ new-0 +Graceful /), 15_000)
     child.kill('SIGINT')
     expect(await ended).toBe(0)
   })
@@ -88,7 +88,7 @@ describe('at an API server', () => {
   it('serves the page, with its script', async () => {
     const { child, output, ended } = installed.start('gracewatch', 'open', to)
     onTestFinished(() => void child.kill('SIGKILL'))
-    await vi.waitFor(() => expect(output.stdout).toContain('\n'), 25_000)
+    await vi.waitFor(() => expect(output.stdout).toContain('\n'), 15_000)
     const address = output.stdout.trim()
     const { origin } = new URL(address)
     const first = await fetch(address, { redirect: 'manual' })
