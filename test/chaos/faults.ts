@@ -142,7 +142,9 @@ const resets: Fault = {
     const timer = setInterval(() => {
       for (const { wire } of world.replicas) wire.reset()
     }, 250)
-    await forEach(world.replicas, ({ wire }) => wire.resets >= 5, 'connections reset')
+    // One that another fault has killed or stopped connects no more.
+    const awake = world.replicas.filter((replica) => replica.awake)
+    await forEach(awake, ({ wire }) => wire.resets >= 5, 'connections reset')
     return async () => clearInterval(timer)
   },
 }

@@ -29,6 +29,7 @@ export class Replica {
   readonly front: Front
   readonly controller: ControllerProcess
   readonly #folder: string
+  #stopped = false
   /** Resident bytes when it had first caught up. */
   level: number | undefined
   /** lostPlaces() when all that was open had been looked at. */
@@ -61,8 +62,14 @@ export class Replica {
     writeFileSync(join(this.#folder, 'kubeconfig'), kubeconfigOf({ server: this.wire.url, token }), { mode: 0o600 })
   }
 
-  signal(signal: NodeJS.Signals): void {
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     process.kill(this.controller.pid, signal)
+    this.#stopped = signal === 'SIGSTOP'
+  }
+
+  /** It can do something: neither dead nor stopped. */
+  get awake(): boolean {
+    return this.running && !this.#stopped
   }
 
   async end(): Promise<void> {
