@@ -144,7 +144,10 @@ const resets: Fault = {
     }, 250)
     // One that another fault has killed or stopped connects no more.
     const awake = world.replicas.filter((replica) => replica.awake)
-    await forEach(awake, ({ wire }) => wire.resets >= 5, 'connections reset')
+    await forEach(awake, ({ wire }) => wire.resets >= 5, 'connections reset').catch((error: unknown) => {
+      clearInterval(timer)
+      throw error
+    })
     return async () => clearInterval(timer)
   },
 }
@@ -352,7 +355,10 @@ export function atRandom(random: () => number, faults: readonly Fault[] = FAULTS
     happens: `${first.happens} ${second.happens}`,
     async inject(scene) {
       const mendFirst = await first.inject(scene)
-      const mendSecond = await second.inject(scene)
+      const mendSecond = await second.inject(scene).catch(async (error: unknown) => {
+        await mendFirst()
+        throw error
+      })
       return async () => {
         await mendFirst()
         await mendSecond()

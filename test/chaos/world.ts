@@ -90,6 +90,20 @@ export interface WorldOptions {
 }
 
 export class World {
+  /** One that is open on the stage. Its watch of records does not outlive the API server; they are listed here. */
+  static async on(stage: Stage): Promise<World> {
+    await stage.records.close()
+    const world = new World(stage)
+    await world.open()
+    return world
+  }
+
+  /** What a round that failed has left broken is not the next one's: another one in its place. */
+  async anew(): Promise<World> {
+    await this.close()
+    return await World.on(this.stage)
+  }
+
   /** Of all worlds: one that comes after another finds the Secrets and the Lease of that one. */
   static #count = 0
   readonly stage: Stage
