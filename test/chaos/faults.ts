@@ -312,6 +312,36 @@ const quota: Fault = {
 const refusedBy = (controller: Replica['controller'], namespace: string): boolean =>
   controller.said('records refused').some((line) => line.namespace === namespace && line.reason === 'QuotaExceeded')
 
+const FIRST_OF_NODE =
+  "The kubelet's times are as its clock has them, marked `clock: Node`; bounds hold all the same, and ClockSkew says how far the clocks are " +
+  'apart where that is known.'
+
+const ahead: Fault = {
+  name: "the node's clock is 90 s ahead",
+  happens: FIRST_OF_NODE,
+  aheadMs: 90_000,
+  finding: 'ClockSkew',
+  inject: async () => async () => {},
+}
+
+const behind: Fault = {
+  name: "the node's clock is 40 s behind, and the leader is killed",
+  happens: 'The same: the next leader compares the clocks anew.',
+  aheadMs: -40_000,
+  finding: 'ClockSkew',
+  inject: leaderKilled.inject,
+}
+
+const stepped: Fault = {
+  name: "the node's clock is set 40 s back while pods end, and set right later",
+  happens: 'Bounds of what ended across it hold both readings, as far as the evidence contradicts itself.',
+  aheadMs: 0,
+  async inject({ clock }) {
+    clock.set(-40_000)
+    return async () => clock.set(0)
+  },
+}
+
 export const FAULTS: readonly Fault[] = [
   none,
   leaderKilled,
@@ -331,6 +361,9 @@ export const FAULTS: readonly Fault[] = [
   overwritten,
   deletedByHand,
   quota,
+  ahead,
+  behind,
+  stepped,
 ]
 
 /** Those of the short form. */
