@@ -12,6 +12,14 @@ export interface Identified {
   readonly resourceVersion: string
 }
 
+/** An object as it is kept, in less memory than it takes. */
+export interface Packed<T> {
+  readonly namespace: string
+  readonly name: string
+  /** The object with these two, which are kept beside it. */
+  unpack(uid: string, resourceVersion: string): T
+}
+
 /**
  * One change of one object.
  * Listed: from a list. Without `previous` it was not known before; with it, it changed at some time after `since`.
@@ -79,6 +87,8 @@ export interface ReflectorOptions<T> {
   readonly onError?: (error: unknown) => void
   /** none: no objects are kept, only their versions; Vanished is then never reported and `previous` never set. Default all. */
   readonly keep?: 'all' | 'none'
+  /** How objects lie in the store; undefined where one is kept as it is. Default: none is packed. */
+  readonly pack?: (object: T) => Packed<T> | undefined
   readonly log: Log
   readonly timings?: Partial<ReflectorTimings>
 }

@@ -71,7 +71,7 @@ export class Reflector<T extends Identified> {
   constructor(options: ReflectorOptions<T>) {
     this.#options = options
     this.#timings = { ...DEFAULTS, ...options.timings }
-    this.#store = new Store(options.keep !== 'none')
+    this.#store = new Store(options.keep !== 'none', options.pack)
     this.#retry = new Retry(this.#timings.backoffBaseMs, this.#timings.backoffMaxMs, this.#timings.random)
     this.#counters = {
       phase: 'Idle',
@@ -111,6 +111,11 @@ export class Reflector<T extends Identified> {
 
   values(): Iterable<T> {
     return this.#store.values()
+  }
+
+  /** Those of them that are kept as they are. */
+  unpacked(): Iterable<T> {
+    return this.#store.unpacked()
   }
 
   get size(): number {

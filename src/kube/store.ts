@@ -1,20 +1,32 @@
 /** The reflector's books: which objects there are and in which version, and what each thing that is heard means against that. */
 import type { Micros } from '../core/time.ts'
-import type { Change, Identified } from './reflector-types.ts'
+import type { Change, Identified, Packed } from './reflector-types.ts'
 
 /** UIDs of objects that are gone are remembered up to this number, so that a late duplicate does not bring them back. */
 const MAX_TOMBSTONES = 4096
 
 export type WatchType = 'ADDED' | 'MODIFIED' | 'DELETED'
 
-interface Entry<T> {
+class Entry<T> {
   readonly version: string
-  /** Absent where only versions are kept. */
-  readonly object?: T
+  /** Both are undefined where only versions are kept. */
+  readonly whole: T | undefined
+  readonly packed: Packed<T> | undefined
+
+  constructor(version: string, whole?: T, packed?: Packed<T>) {
+    this.version = version
+    this.whole = whole
+    this.packed = packed
+  }
+
+  object(uid: string): T | undefined {
+    return this.whole ?? this.packed?.unpack(uid, this.version)
+  }
 }
 
 export class Store<T extends Identified> {
   readonly #keepObjects: boolean
+  readonly #pack: (object: T) => Packed<T> | undefined
   readonly #entries = new Map<string, Entry<T>>()
   /** Namespace -> name -> UID; only where objects are kept. */
   readonly #names = new Map<string, Map<string, string>>()
@@ -25,8 +37,9 @@ export class Store<T extends Identified> {
   #listVersion: string | undefined
   #duplicates = 0
 
-  constructor(keepObjects: boolean) {
+  constructor(keepObjects: boolean, pack: (object: T) => Packed<T> | undefined = () => undefined) {
     this.#keepObjects = keepObjects
+    this.#pack = pack
   }
 
   get size(): number {
@@ -38,13 +51,19 @@ export class Store<T extends Identified> {
   }
 
   get(uid: string): T | undefined {
-    return this.#entries.get(uid)?.object
+    return this.#entries.get(uid)?.object(uid)
   }
 
   *values(): Generator<T> {
-    for (const { object } of this.#entries.values()) {
+    for (const [uid, entry] of this.#entries) {
+      const object = entry.object(uid)
       if (object !== undefined) yield object
     }
+  }
+
+  /** Those of them that are not packed. */
+  *unpacked(): Generator<T> {
+    for (const { whole } of this.#entries.values()) if (whole !== undefined) yield whole
   }
 
   /** A list begins, perhaps again from its start. */
@@ -65,10 +84,11 @@ export class Store<T extends Identified> {
     if (this.#isOld(object, entry)) return []
     const changes = this.#replaced(object, arrivedAt, known)
     const since = entry === undefined ? unknown : known
+    const previous = entry?.object(object.uid)
     changes.push({
       type: 'Listed',
       object,
-      ...(entry?.object !== undefined && { previous: entry.object }),
+      ...(previous !== undefined && { previous }),
       arrivedAt,
       ...(since !== undefined && { since }),
     })
@@ -83,8 +103,9 @@ export class Store<T extends Identified> {
     this.#listVersion = version
     const changes: Change<T>[] = []
     if (seen === undefined) return changes
-    for (const [uid, { object }] of this.#entries) {
+    for (const [uid, entry] of this.#entries) {
       if (seen.has(uid)) continue
+      const object = entry.object(uid)
       this.#remove(uid, object, version)
       if (object !== undefined) changes.push({ type: 'Vanished', object, arrivedAt, ...(since !== undefined && { since }) })
     }
@@ -101,17 +122,19 @@ export class Store<T extends Identified> {
         return []
       }
       const changes = entry === undefined ? this.#replaced(object, arrivedAt, since) : []
-      this.#remove(object.uid, entry?.object ?? object, object.resourceVersion)
-      changes.push({ type: 'Deleted', object, ...(entry?.object !== undefined && { previous: entry.object }), arrivedAt })
+      const previous = entry?.object(object.uid)
+      this.#remove(object.uid, previous ?? object, object.resourceVersion)
+      changes.push({ type: 'Deleted', object, ...(previous !== undefined && { previous }), arrivedAt })
       return changes
     }
     if (this.#isOld(object, entry)) return []
     this.#seen?.add(object.uid)
     const changes = this.#replaced(object, arrivedAt, since)
+    const previous = entry?.object(object.uid)
     changes.push({
       type: entry === undefined ? 'Added' : 'Modified',
       object,
-      ...(entry?.object !== undefined && { previous: entry.object }),
+      ...(previous !== undefined && { previous }),
       arrivedAt,
     })
     this.#put(object)
@@ -122,8 +145,9 @@ export class Store<T extends Identified> {
   deletedUnread(uid: string, version: string | undefined, arrivedAt: Micros): Change<T>[] {
     const entry = this.#entries.get(uid)
     if (entry === undefined) return []
-    this.#remove(uid, entry.object, version ?? entry.version)
-    return entry.object === undefined ? [] : [{ type: 'Deleted', object: entry.object, previous: entry.object, arrivedAt }]
+    const object = entry.object(uid)
+    this.#remove(uid, object, version ?? entry.version)
+    return object === undefined ? [] : [{ type: 'Deleted', object, previous: object, arrivedAt }]
   }
 
   /** The same or a newer version was seen. Counts it where it is. */
@@ -148,12 +172,14 @@ export class Store<T extends Identified> {
     const uid = this.#names.get(object.namespace)?.get(object.name)
     if (uid === undefined || uid === object.uid) return []
     const old = this.#entries.get(uid)
-    if (old?.object === undefined || isOlder(object.resourceVersion, old.version)) return []
-    this.#remove(uid, old.object, object.resourceVersion)
+    if (old === undefined || isOlder(object.resourceVersion, old.version)) return []
+    const vanished = old.object(uid)
+    if (vanished === undefined) return []
+    this.#remove(uid, vanished, object.resourceVersion)
     return [
       {
         type: 'Vanished',
-        object: old.object,
+        object: vanished,
         arrivedAt,
         ...(since !== undefined && { since }),
         replacedBy: object.uid,
@@ -162,17 +188,19 @@ export class Store<T extends Identified> {
   }
 
   #put(object: T): void {
-    this.#entries.set(
-      object.uid,
-      this.#keepObjects ? { version: object.resourceVersion, object } : { version: object.resourceVersion },
-    )
-    if (!this.#keepObjects) return
+    const { uid, resourceVersion } = object
+    if (!this.#keepObjects) {
+      this.#entries.set(uid, new Entry<T>(resourceVersion))
+      return
+    }
+    const packed = this.#pack(object)
+    this.#entries.set(uid, new Entry(resourceVersion, packed === undefined ? object : undefined, packed))
     let names = this.#names.get(object.namespace)
     if (names === undefined) {
       names = new Map()
       this.#names.set(object.namespace, names)
     }
-    names.set(object.name, object.uid)
+    names.set(object.name, uid)
   }
 
   #remove(uid: string, object: T | undefined, version: string): void {

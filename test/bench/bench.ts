@@ -1,5 +1,6 @@
 /** The parts of a bench in their order, and what is told of them. */
 import { cpus, version as kernelVersion, totalmem } from 'node:os'
+import { type Beside, CostRig } from '../agent/support/cost.ts'
 import { root } from '../apiserver/connect.ts'
 import { NODE_FLAGS } from '../apiserver/recorder/controller.ts'
 import type { Cluster } from '../cluster/cluster.ts'
@@ -18,6 +19,7 @@ const SHARE_OF_BURST = 1 / 5
 const STEADY_PER_SECOND = 20
 const MINUTE = 60
 const UPDATES_PER_SECOND = 50
+const SIGNALS_PER_SECOND = 10_000
 
 export interface BenchPlan {
   readonly pods: number
@@ -27,6 +29,8 @@ export interface BenchPlan {
   readonly idleSeconds: number
   /** Finished pods; 0: not measured. */
   readonly cleanupPods: number
+  /** That have nothing to do with any container; 0: not measured. */
+  readonly signalsPerSecond: number
 }
 
 export function planOf(pods: number): BenchPlan {
@@ -46,6 +50,7 @@ export function planOf(pods: number): BenchPlan {
     },
     idleSeconds: large ? MINUTE / 2 : 10,
     cleanupPods: long ? 10_000 : 300,
+    signalsPerSecond: SIGNALS_PER_SECOND,
   }
 }
 
@@ -72,11 +77,12 @@ export interface Report {
   readonly podJsonBytes: number
   readonly ratios: Readonly<Record<Ratio, number | null>>
   /** Why a ratio is null. */
-  readonly notMeasured: Readonly<Partial<Record<Ratio, string>>>
+  readonly notMeasured: Readonly<NotMeasured>
   readonly memory: readonly Size[]
   readonly throughput: Throughput
   readonly idle: Idle
   readonly cleanup: Cleanup | null
+  readonly agent: Beside | null
 }
 
 /** @param cluster a control plane that nobody else uses */
@@ -95,17 +101,23 @@ export async function runBench(cluster: Cluster, plan: BenchPlan, progress: Prog
   } finally {
     await progress.step('removing what was made', () => world.close())
   }
-  let cleanup: Cleanup | null = null
-  let cleanupMissing = 'left out of this form'
-  if (plan.cleanupPods > 0) {
-    const measure = () => measureCleanup(plan.cleanupPods)
-    try {
-      cleanup = await progress.step(`${plan.cleanupPods} finished pods, beside podgc`, measure)
-    } catch (error) {
-      // What was measured before is not lost with it.
-      cleanupMissing = messageOf(error)
-    }
+  const notMeasured: NotMeasured = {}
+  // What was measured before is not lost with a part that fails.
+  const part = async <T>(ratio: Ratio, amount: number, title: string, measure: () => Promise<T>): Promise<T | null> => {
+    if (amount > 0) {
+      try {
+        return await progress.step(title, measure)
+      } catch (error) {
+        notMeasured[ratio] = messageOf(error)
+      }
+    } else notMeasured[ratio] = 'left out of this form'
+    return null
   }
+  const { cleanupPods, signalsPerSecond } = plan
+  const finished = `${cleanupPods} finished pods, beside podgc`
+  const cleanup = await part('cleanupToPodgc', cleanupPods, finished, () => measureCleanup(cleanupPods))
+  const foreign = `the agent at ${signalsPerSecond} foreign signals a second, beside bpftrace`
+  const agent = await part('agentCpuToBpftrace', signalsPerSecond, foreign, () => measureAgent(signalsPerSecond))
   const { commit, versions } = await versionsOf(cluster)
   const [processor] = cpus()
   return {
@@ -122,23 +134,37 @@ export async function runBench(cluster: Cluster, plan: BenchPlan, progress: Prog
     },
     flags: NODE_FLAGS,
     podJsonBytes,
-    ...ratiosOf({ memory, throughput, cleanup, cleanupMissing }),
+    ...ratiosOf({ memory, throughput, cleanup, agent, notMeasured }),
     memory,
     throughput,
     idle,
     cleanup,
+    agent,
   }
 }
+
+/** The agent needs this machine's kernel, and no cluster. */
+async function measureAgent(signalsPerSecond: number): Promise<Beside> {
+  const rig = await CostRig.open()
+  try {
+    return await rig.besideBpftrace(signalsPerSecond)
+  } finally {
+    await rig.close()
+  }
+}
+
+type NotMeasured = Partial<Record<Ratio, string>>
 
 interface Measured {
   readonly memory: readonly Size[]
   readonly throughput: Throughput
   readonly cleanup: Cleanup | null
-  /** Why there is none. */
-  readonly cleanupMissing: string
+  readonly agent: Beside | null
+  /** Why parts are missing. */
+  readonly notMeasured: NotMeasured
 }
 
-export function ratiosOf({ memory, throughput, cleanup, cleanupMissing }: Measured): Pick<Report, 'ratios' | 'notMeasured'> {
+export function ratiosOf({ memory, throughput, cleanup, agent, ...rest }: Measured): Pick<Report, 'ratios' | 'notMeasured'> {
   const largest = memory.at(-1)
   if (largest === undefined) throw new Error('no size was measured')
   const terminations = [throughput.burst, ...throughput.steady]
@@ -152,10 +178,9 @@ export function ratiosOf({ memory, throughput, cleanup, cleanupMissing }: Measur
     writesPerGraceful: sum('shortWrites') / sum('short'),
     burstToBareWrites: throughput.burst.seconds / throughput.bareWithPods.seconds,
     cleanupToPodgc: cleanup === null ? null : cleanup.mixed / cleanup.podgc,
-    agentCpuToBpftrace: null,
+    agentCpuToBpftrace: agent === null ? null : agent.agent.core / agent.bpftrace.core,
   }
-  const notMeasured: Partial<Record<Ratio, string>> = { agentCpuToBpftrace: 'a control plane has no node for an agent to run on' }
-  if (cleanup === null) notMeasured.cleanupToPodgc = cleanupMissing
+  const notMeasured = { ...rest.notMeasured }
   // A quotient of nothing is none.
   const sound = Object.fromEntries(
     RATIOS.map((name) => {

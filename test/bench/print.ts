@@ -1,4 +1,5 @@
 /** A report as text for a terminal. */
+import { textOfBeside } from '../agent/support/cost.ts'
 import type { Report } from './bench.ts'
 import { bytesPerPod, medianOf, PROGRAMS } from './memory.ts'
 import type { Delays, Terminations } from './throughput.ts'
@@ -13,7 +14,7 @@ const percent = (share: number) => `${(share * 100).toFixed(1)} %`
 const delays = ({ p50, p99, max }: Delays) => `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, at most ${max.toFixed(0)} ms`
 
 export function textOf(report: Report): string {
-  const { memory, throughput, idle, cleanup, machine, versions } = report
+  const { memory, throughput, idle, cleanup, agent, machine, versions } = report
   const version = Object.entries(versions).map(([name, value]) => `${name} ${value}`)
   return [
     `${report.pods} pods of ${kib(report.podJsonBytes)} of JSON, commit ${report.commit}, ${version.join(', ')}`,
@@ -46,6 +47,7 @@ export function textOf(report: Report): string {
       : [
           `cleanup of ${cleanup.pods} finished pods: ${cleanup.mixed.toFixed(0)} deletes a second, podgc ${cleanup.podgc.toFixed(0)}`,
         ]),
+    ...(agent === null ? [] : [textOfBeside(agent)]),
     '',
     ...Object.entries(report.ratios).map(([name, value]) => {
       const reasons: Readonly<Record<string, string>> = report.notMeasured

@@ -20,17 +20,10 @@ const host = useStage('chaos')
 let world: World
 
 beforeAll(async () => {
-  // Its watch does not outlive the API server, and the records are listed here.
-  await host.stage.records.close()
-  world = new World(host.stage)
-  await world.open()
+  world = await World.on(host.stage)
 })
-// What a round that failed has left broken is not the next one's.
 afterEach(async ({ task }) => {
-  if (task.result?.state !== 'fail') return
-  await world.close()
-  world = new World(host.stage)
-  await world.open()
+  if (task.result?.state === 'fail') world = await world.anew()
 })
 afterAll(() => world?.close())
 

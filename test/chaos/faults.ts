@@ -142,7 +142,12 @@ const resets: Fault = {
     const timer = setInterval(() => {
       for (const { wire } of world.replicas) wire.reset()
     }, 250)
-    await forEach(world.replicas, ({ wire }) => wire.resets >= 5, 'connections reset')
+    // One that another fault has killed or stopped connects no more.
+    const awake = world.replicas.filter((replica) => replica.awake)
+    await forEach(awake, ({ wire }) => wire.resets >= 5, 'connections reset').catch((error: unknown) => {
+      clearInterval(timer)
+      throw error
+    })
     return async () => clearInterval(timer)
   },
 }
@@ -383,7 +388,10 @@ export function atRandom(random: () => number, faults: readonly Fault[] = FAULTS
     happens: `${first.happens} ${second.happens}`,
     async inject(scene) {
       const mendFirst = await first.inject(scene)
-      const mendSecond = await second.inject(scene)
+      const mendSecond = await second.inject(scene).catch(async (error: unknown) => {
+        await mendFirst()
+        throw error
+      })
       return async () => {
         await mendFirst()
         await mendSecond()

@@ -19,9 +19,7 @@ const host = useStage('chaos')
 let world: World
 
 beforeAll(async () => {
-  await host.stage.records.close()
-  world = new World(host.stage)
-  await world.open()
+  world = await World.on(host.stage)
 })
 afterAll(() => world?.close())
 
@@ -42,8 +40,7 @@ it(
       } catch (error) {
         broken.push(`${name}: ${String(error)}`)
         console.log(`${count} FAIL ${name}: ${String(error)}`)
-        world.ledger.settle()
-        await world.healthy()
+        world = await world.anew()
       }
     }
     const whole = { kinds: KINDS, random }

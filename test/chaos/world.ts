@@ -30,6 +30,7 @@ export class Replica {
   readonly front: Front
   readonly controller: ControllerProcess
   readonly #folder: string
+  #stopped = false
   /** Resident bytes when it had first caught up. */
   level: number | undefined
   /** lostPlaces() when all that was open had been looked at. */
@@ -62,8 +63,14 @@ export class Replica {
     writeFileSync(join(this.#folder, 'kubeconfig'), kubeconfigOf({ server: this.wire.url, token }), { mode: 0o600 })
   }
 
-  signal(signal: NodeJS.Signals): void {
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     process.kill(this.controller.pid, signal)
+    this.#stopped = signal === 'SIGSTOP'
+  }
+
+  /** It can do something: neither dead nor stopped. */
+  get awake(): boolean {
+    return this.running && !this.#stopped
   }
 
   async end(): Promise<void> {
@@ -84,6 +91,20 @@ export interface WorldOptions {
 }
 
 export class World {
+  /** One that is open on the stage. Its watch of records does not outlive the API server; they are listed here. */
+  static async on(stage: Stage): Promise<World> {
+    await stage.records.close()
+    const world = new World(stage)
+    await world.open()
+    return world
+  }
+
+  /** What a round that failed has left broken is not the next one's: another one in its place. */
+  async anew(): Promise<World> {
+    await this.close()
+    return await World.on(this.stage)
+  }
+
   /** Of all worlds: one that comes after another finds the Secrets and the Lease of that one. */
   static #count = 0
   readonly stage: Stage

@@ -41,7 +41,8 @@ const STATUS_AT_ONCE = 4
 export interface CleanerHost {
   readonly pods: {
     get(uid: string): PodSnapshot | undefined
-    values(): Iterable<PodSnapshot>
+    /** All that have finished, and others. */
+    unpacked(): Iterable<PodSnapshot>
     readonly synced: boolean
     readonly stats: { readonly open: boolean }
   }
@@ -301,7 +302,8 @@ export class Cleaner implements Controller, RecorderObserver {
     const { host, dryRun } = this.#options
     const perOwner = countedByOwner(rules)
     const pods: FinishedPod[] = []
-    for (const pod of host.pods.values()) {
+    // One that has finished is not packed.
+    for (const pod of host.pods.unpacked()) {
       if (pod.cleanup === undefined || !host.inScope(pod.namespace)) continue
       const found = finishedPod(pod, pod.cleanup, perOwner.has(pod.namespace) ? this.#workloadOf(pod) : undefined)
       if (found !== undefined) pods.push(found)
@@ -318,7 +320,7 @@ export class Cleaner implements Controller, RecorderObserver {
     if (perOwner.size === 0) return
     const asked = new Set<string>()
     const answers: Promise<void>[] = []
-    for (const pod of pods.values()) {
+    for (const pod of pods.unpacked()) {
       const { owner } = pod
       if (pod.cleanup === undefined || owner === undefined || !perOwner.has(pod.namespace) || asked.has(owner.uid)) continue
       asked.add(owner.uid)

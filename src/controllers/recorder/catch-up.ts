@@ -59,7 +59,8 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
   const from = Math.max(mark, now - options.reach)
   recorder.onGap('Pod', { from: mark, to: watchedFrom, reason: 'no controller was running' })
 
-  for (const pod of [...pods.values(), ...missed.ended()]) {
+  // One after the other: most are packed, and all of them at once would be the memory that packing saves.
+  for (const pod of concat(pods.values(), missed.ended())) {
     const ended = isTerminal(pod) && pod.deletionTimestamp === undefined ? endOf(pod) : undefined
     if (
       ended === undefined ||
@@ -82,6 +83,10 @@ export async function catchUp(options: CatchUpOptions, watchedFrom: Micros, mark
     count++
   }
   return count
+}
+
+function* concat<T>(...lists: readonly Iterable<T>[]): Generator<T> {
+  for (const list of lists) yield* list
 }
 
 /** Records of terminations that another run had begun, whose pods are gone. */

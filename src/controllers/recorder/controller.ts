@@ -12,6 +12,7 @@ import { withCleanupPart } from '../../kube/decode/finished-pod.ts'
 import { decodePod } from '../../kube/decode/pod.ts'
 import { parsePodBytes } from '../../kube/decode/pod-bytes.ts'
 import { decodeGatePart } from '../../kube/decode/pod-gate.ts'
+import { packPod } from '../../kube/decode/pod-pack.ts'
 import { decodeTermination, type TerminationSnapshot } from '../../kube/decode/termination.ts'
 import { KubeError } from '../../kube/errors.ts'
 import { createEventWriter } from '../../kube/events.ts'
@@ -195,6 +196,7 @@ export class RecorderController implements Controller {
     const decode = settings.cleanup ? (raw: unknown) => withCleanupPart(raw, decodeGated(raw)) : decodeGated
     this.pods = this.#reflector('/api/v1/pods', decode, {
       parse: parsePodBytes,
+      pack: packPod,
       onChange: (change) => {
         recorder.onPod(change)
         this.#missed.onPod(change)
@@ -320,7 +322,7 @@ export class RecorderController implements Controller {
   #reflector<T extends Identified>(
     path: string,
     decode: (raw: unknown) => T | undefined,
-    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep' | 'parse'>,
+    rest: Pick<ConstructorParameters<typeof Reflector<T>>[0], 'onChange' | 'onGap' | 'fieldSelector' | 'keep' | 'parse' | 'pack'>,
   ): Reflector<T> {
     const { http, clock, log } = this.#options
     return new Reflector<T>({ http, clock, log, path, decode, ...rest })

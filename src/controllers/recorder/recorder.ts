@@ -42,6 +42,12 @@ const FINISH_MS = 2000
 /** Terminations of which a standby may keep each for an hour. */
 const MANY = 5000
 const MAX_TRACKERS = 200_000
+/**
+ * What arrives had happened up to this long before. The kubelet hears of a deletion by a watch of its own: its Killing Event, by which a
+ * successor finds what is gone, can be older than the first sight of it here.
+ */
+const ARRIVAL: Micros = SECOND
+
 export interface RecorderSettings {
   readonly namespaces: readonly string[]
   readonly excludeNamespaces: readonly string[]
@@ -215,11 +221,11 @@ export class Recorder {
 
   /** Terminations that no record speaks of yet began no earlier than this, and none that is not Complete was over: where a successor takes up. */
   watchedUntil(): Micros {
-    let earliest = this.#options.clock.now() - SECOND
+    let earliest = this.#options.clock.now() - ARRIVAL
     for (const tracker of this.#trackers.values()) {
       if (tracker.completedAt !== undefined || tracker.closed || tracker.leftOut) continue
       // Of what is over nothing may be taken for done before it is Complete, whatever is written of it.
-      const from = tracker.written === undefined ? tracker.since : tracker.overAt
+      const from = tracker.written === undefined ? tracker.since - ARRIVAL : tracker.overAt
       if (from !== undefined) earliest = Math.min(earliest, from)
     }
     return earliest
@@ -265,7 +271,7 @@ export class Recorder {
   track(
     fact: Exclude<Fact, { type: 'Clock' | 'Workload' }> & { type: 'Pod' | 'Absent' },
     previous?: PodSnapshot,
-    notBefore: Micros = fact.arrivedAt - SECOND,
+    notBefore: Micros = fact.arrivedAt - ARRIVAL,
   ): void {
     const { uid, namespace } = fact.pod
     if (this.#trackers.size >= MAX_TRACKERS) {

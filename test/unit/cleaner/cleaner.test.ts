@@ -34,7 +34,7 @@ class World {
       error: (fields: object) => this.#fail(fields),
     }
     const host: CleanerHost = {
-      pods: { get: (uid) => this.pods.get(uid), values: () => this.#planned(), synced: true, stats: { open: true } },
+      pods: { get: (uid) => this.pods.get(uid), unpacked: () => this.#planned(), synced: true, stats: { open: true } },
       workloads: { known: () => ({ kind: 'ReplicaSet', name: 'web' }), settled: () => true, resolve: async () => {} },
       elector: { isLeader: () => true, guard: () => new AbortController().signal, leaseUid: 'lease' },
       caughtUp: true,

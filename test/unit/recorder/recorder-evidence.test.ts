@@ -215,7 +215,7 @@ describe('where a successor has to take up', () => {
     const bench = new Bench()
     await bench.play(aPod().running().seen().deleted({ at: 0 }))
     await bench.until(1.9)
-    expect(bench.recorder.watchedUntil()).toBe(micros(0.005))
+    expect(bench.recorder.watchedUntil()).toBe(micros(0.005 - 1))
     await bench.until(5)
     expect(bench.recorder.watchedUntil()).toBe(micros(4))
   })

@@ -4,7 +4,7 @@ import { DecodeError } from '../../../../src/kube/errors.ts'
 import { HttpClient } from '../../../../src/kube/http-client.ts'
 import type { Log } from '../../../../src/kube/log.ts'
 import { Reflector } from '../../../../src/kube/reflector.ts'
-import type { Change, Gap, ReflectorOptions } from '../../../../src/kube/reflector-types.ts'
+import type { Change, Gap, Packed, ReflectorOptions } from '../../../../src/kube/reflector-types.ts'
 import { PODS, type TestApiServer } from './server.ts'
 
 export interface Thing {
@@ -21,6 +21,13 @@ function decodeThing(raw: unknown): Thing {
   if (broken) throw new DecodeError('spec.broken', 'absent', broken)
   const { uid, namespace, name, resourceVersion } = metadata
   return { uid, namespace, name, resourceVersion, ...(text !== undefined && { text }) }
+}
+
+/** Every other version is packed, so that either kind follows on either. */
+function packThing({ namespace, name, resourceVersion, text }: Thing): Packed<Thing> | undefined {
+  if (Number(resourceVersion) % 2 === 1) return undefined
+  const rest = text === undefined ? {} : { text }
+  return { namespace, name, unpack: (uid, version) => ({ uid, namespace, name, resourceVersion: version, ...rest }) }
 }
 
 export interface LogLine {
@@ -58,6 +65,7 @@ export class Watching {
       clock: this.clock,
       path: PODS,
       decode: decodeThing,
+      pack: packThing,
       log: recordingLog(this.log),
       onGap: (gap) => this.gaps.push(gap),
       onError: (error) => this.errors.push(error),
