@@ -337,16 +337,6 @@ const behind: Fault = {
   inject: leaderKilled.inject,
 }
 
-const stepped: Fault = {
-  name: "the node's clock is set 40 s back while pods end, and set right later",
-  happens: 'Bounds of what ended across it hold both readings, as far as the evidence contradicts itself.',
-  aheadMs: 0,
-  async inject({ clock }) {
-    clock.set(-40_000)
-    return async () => clock.set(0)
-  },
-}
-
 export const FAULTS: readonly Fault[] = [
   none,
   leaderKilled,
@@ -368,7 +358,6 @@ export const FAULTS: readonly Fault[] = [
   quota,
   ahead,
   behind,
-  stepped,
 ]
 
 /** Those of the short form. */
