@@ -81,7 +81,9 @@ export function audit(ledger: Ledger, records: readonly StoredPodTermination[]):
     }
     if (record.state !== 'Complete') continue
     const truth = { pod: entry, marks: entry.marks, containers: [] }
-    result.bounds.push(...verifyMarks(record, truth).problems.map((problem) => `${entry}: ${problem}`))
+    result.bounds.push(
+      ...verifyMarks(record, truth, (span) => entry.onNode(span)).problems.map((problem) => `${entry}: ${problem}`),
+    )
     result.wrong.push(...contentProblems(entry, record).map((problem) => `${entry}: ${problem}`))
   }
   return result
@@ -95,6 +97,8 @@ function contentProblems(entry: Entry, record: StoredPodTermination): string[] {
   const parsed = podTerminationSchema.safeParse(record)
   if (!parsed.success) problems.push(`the record is none by its schema: ${parsed.error.message}`)
   const { pod, outcome, cause, timeline = [] } = record
+  const skew = record.findings?.find(({ type }) => type === 'ClockSkew')?.message
+  if (skew !== undefined && !entry.clockWas(skew.includes('ahead of') ? 'Ahead' : 'Behind')) problems.push(`it says: ${skew}`)
   if (pod.namespace !== entry.namespace || pod.name !== entry.name) problems.push(`the record names ${pod.namespace}/${pod.name}`)
   const { expected } = entry
   const incomplete = isIncomplete(record)

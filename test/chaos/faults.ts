@@ -317,6 +317,26 @@ const quota: Fault = {
 const refusedBy = (controller: Replica['controller'], namespace: string): boolean =>
   controller.said('records refused').some((line) => line.namespace === namespace && line.reason === 'QuotaExceeded')
 
+const FIRST_OF_NODE =
+  "The kubelet's times are as its clock has them, marked `clock: Node`; bounds hold all the same, and ClockSkew says how far the clocks are " +
+  'apart where that is known.'
+
+const ahead: Fault = {
+  name: "the node's clock is 90 s ahead",
+  happens: FIRST_OF_NODE,
+  aheadMs: 90_000,
+  finding: 'ClockSkew',
+  inject: async () => async () => {},
+}
+
+const behind: Fault = {
+  name: "the node's clock is 40 s behind, and the leader is killed",
+  happens: 'The same: the next leader compares the clocks anew.',
+  aheadMs: -40_000,
+  finding: 'ClockSkew',
+  inject: leaderKilled.inject,
+}
+
 export const FAULTS: readonly Fault[] = [
   none,
   leaderKilled,
@@ -336,6 +356,8 @@ export const FAULTS: readonly Fault[] = [
   overwritten,
   deletedByHand,
   quota,
+  ahead,
+  behind,
 ]
 
 /** Those of the short form. */

@@ -3,6 +3,7 @@
  * say of it. Nothing in here comes from the product.
  */
 import type { Cause, MarkType, Outcome } from '../../src/api/pod-termination.ts'
+import type { NodeClock } from '../apiserver/recorder/kubelet.ts'
 import type { Interval } from '../e2e/truth/interval.ts'
 import type { TruthMark } from '../e2e/truth/truth.ts'
 
@@ -35,17 +36,21 @@ export class Entry {
   unseen = false
   /** Its record was right. Then its namespace went, with the record. */
   settled = false
+  readonly #clock: NodeClock
+  readonly #madeAt = Date.now()
 
   constructor(
     story: string,
     pod: { readonly namespace: string; readonly name: string; readonly uid: string },
     expected: Expected,
+    clock: NodeClock,
   ) {
     this.story = story
     this.namespace = pod.namespace
     this.name = pod.name
     this.uid = pod.uid
     this.expected = expected
+    this.#clock = clock
   }
 
   /** Does something to the pod: it happened while the call was under way. */
@@ -64,6 +69,18 @@ export class Entry {
   /** When the first of these began; undefined where none did. */
   when(mark: MarkType): Interval | undefined {
     return this.marks.find((it) => it.mark === mark)
+  }
+
+  /** What its node's clock can have shown in the span. */
+  onNode({ earliest, latest }: Interval): Interval {
+    const [least, most] = this.#clock.aheadIn(earliest / 1000, latest / 1000)
+    return { earliest: earliest + least * 1000, latest: latest + most * 1000 }
+  }
+
+  /** What its node's clock has shown since the pod was made, at some time, by more than a record need not tell. */
+  clockWas(way: 'Ahead' | 'Behind'): boolean {
+    const [least, most] = this.#clock.aheadIn(this.#madeAt, Date.now())
+    return way === 'Ahead' ? most > 1000 : least < -1000
   }
 
   toString(): string {

@@ -1,4 +1,6 @@
 /** One round: pods whose ends lie before, across, inside and after a fault, and what the records say of them when all is over. */
+import type { FindingType } from '../../src/api/pod-termination.ts'
+import type { NodeClock } from '../apiserver/recorder/kubelet.ts'
 import { delay, eventually } from '../apiserver/waiting.ts'
 import { type Audit, audit, lacking, listRecords, problemsOf } from './audit.ts'
 import { bystander, KINDS, type Kind, type Place, type Story, tell } from './stories.ts'
@@ -13,6 +15,8 @@ export interface Scene {
   /** Where the round's pods are. */
   readonly namespace: string
   readonly random: () => number
+  /** Of the node that the round's pods are on. */
+  readonly clock: NodeClock
 }
 
 export interface Fault {
@@ -29,6 +33,10 @@ export interface Fault {
   readonly slow?: true
   /** Changes are lost to replicas that live on. */
   readonly losesChanges?: true
+  /** The round's pods are on a node of their own whose clock is ahead by so much; it is another one in each round. */
+  readonly aheadMs?: number
+  /** Some record of the round says so. */
+  readonly finding?: FindingType
 }
 
 export interface Outcome extends Audit {
@@ -70,7 +78,8 @@ export interface RoundOptions {
 export async function round(world: World, fault: Fault, { label, kinds = KINDS, random }: RoundOptions): Promise<Outcome> {
   const startedAt = performance.now()
   const namespace = await namespaceOf(world, `${world.stage.bed.namespace}-${label}`)
-  const place = placeIn(world, namespace)
+  const kubelet = fault.aheadMs === undefined ? world.stage.kubelet : await world.kubelet(label, fault.aheadMs)
+  const place = { ...placeIn(world, namespace), kubelet }
   const make = (span: Span, there = place) => each(kinds, (kind) => tell(kind, there, `${span}-${kind}`))
   const cast = {} as Record<Span, Story[]> // filled here, or where the span begins
   for (const span of SPANS) cast[span] = span === 'born' || (span === 'inside' && fault.silent) ? [] : await make(span)
@@ -96,7 +105,7 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
 
   await begin('into', 'through')
   await whole('before')
-  const mend = await fault.inject({ world, namespace, random })
+  const mend = await fault.inject({ world, namespace, random, clock: kubelet.clock })
   try {
     if (fault.silent !== true) {
       cast.born = await make('born', { ...place, unseen: true })
@@ -118,13 +127,17 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
   await living.begin()
   await living.end()
   await settled(world, label)
-  return await judged(world, fault.name, startedAt)
+  return await judged(world, fault.name, startedAt, fault.finding)
 }
 
 /** Everything has been dealt with: what the records say is held against the ledger, and what there was goes. */
-export async function judged(world: World, fault: string, startedAt: number): Promise<Outcome> {
+export async function judged(world: World, fault: string, startedAt: number, finding?: FindingType): Promise<Outcome> {
   await world.healthy()
-  const result = audit(world.ledger, await listRecords(world.http, world.group))
+  const records = await listRecords(world.http, world.group)
+  const result = audit(world.ledger, records)
+  const open = new Set(world.ledger.open.map(({ uid }) => uid))
+  const found = records.some(({ pod, findings }) => open.has(pod.uid) && findings?.some(({ type }) => type === finding))
+  if (finding !== undefined && !found) result.wrong.push(`no record of the round says ${finding}`)
   const namespaces = new Set(world.ledger.open.map(({ namespace }) => namespace))
   world.ledger.settle()
   for (const replica of world.replicas) replica.lostBefore = replica.lostPlaces()

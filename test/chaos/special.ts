@@ -28,7 +28,7 @@ export async function namespaceDeleted(world: World, label: string): Promise<Out
   const pods = await each([...CODES.entries()], async ([index, code]) => {
     const pod = await kubelet.pod(namespace, `pod-${index}`)
     const outcome = code === 0 ? 'Graceful' : code === 143 ? 'Signalled' : 'Failed'
-    const entry = world.ledger.add(new Entry('deleted with its namespace', pod, { records: 'One', outcome, code }))
+    const entry = world.ledger.add(new Entry('deleted with its namespace', pod, { records: 'One', outcome, code }, kubelet.clock))
     return { pod, entry, code }
   })
   const earliest = micros()

@@ -27,7 +27,7 @@ const CONTAINER = 'app'
 
 async function enter(place: Place, story: string, name: string, expected: Expected, options: PodOptions = {}) {
   const pod = await place.kubelet.pod(place.namespace, name, options)
-  const entry = place.ledger.add(new Entry(story, pod, expected))
+  const entry = place.ledger.add(new Entry(story, pod, expected, place.kubelet.clock))
   entry.bornUnseen = place.unseen
   return { pod, entry }
 }
@@ -121,7 +121,7 @@ const evicted: Make = async (place, name) => {
     entry,
     begin: async () => {
       const earliest = micros()
-      const now = `${new Date().toISOString().slice(0, 19)}Z`
+      const now = `${new Date(place.kubelet.clock.now()).toISOString().slice(0, 19)}Z`
       const terminated = { exitCode: 137, reason: 'Error', startedAt: now, finishedAt: now }
       const conditions = [
         { type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet', lastTransitionTime: now },

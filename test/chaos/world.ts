@@ -6,6 +6,7 @@ import { HIGH_WATER_MARK } from '../../src/controllers/recorder/controller.ts'
 import { KubeError } from '../../src/kube/errors.ts'
 import { ControllerProcess, freePort, kubeconfigOf, spawnController } from '../apiserver/recorder/controller.ts'
 import { Front } from '../apiserver/recorder/front.ts'
+import { Kubelet, NodeClock } from '../apiserver/recorder/kubelet.ts'
 import type { Stage } from '../apiserver/recorder/stage.ts'
 import { eventually } from '../apiserver/waiting.ts'
 import { byPod, listRecords } from './audit.ts'
@@ -111,6 +112,7 @@ export class World {
   readonly group: string
   readonly own: string
   replicas: Replica[] = []
+  readonly #kubelets: Kubelet[] = []
   #token = ''
   #secret: string | undefined
 
@@ -282,7 +284,15 @@ export class World {
       .join('\n')
   }
 
+  /** Another node, with a clock of its own; gone with the world. */
+  async kubelet(label: string, aheadMs: number): Promise<Kubelet> {
+    const kubelet = await Kubelet.start(this.http, `${this.stage.bed.namespace}-${label}`, new NodeClock(aheadMs))
+    this.#kubelets.push(kubelet)
+    return kubelet
+  }
+
   async close(): Promise<void> {
+    for (const kubelet of this.#kubelets.splice(0)) await kubelet.stop()
     await Promise.all(this.replicas.map((replica) => replica.end()))
     this.replicas = []
   }

@@ -59,13 +59,22 @@ export function verify(
   return { problems, marks }
 }
 
-/** What has to hold of every record, of whatever part of the evidence it was made: nothing in it is false. */
-export function verifyMarks(record: PodTermination, truth: Truth): Verdict {
+/**
+ * What has to hold of every record, of whatever part of the evidence it was made: nothing in it is false.
+ *
+ * @param onNode what the clock of the pod's node shows in a span of the truth, where it is not right
+ */
+export function verifyMarks(
+  record: PodTermination,
+  truth: Truth,
+  onNode: (span: Interval) => Interval = (span) => span,
+): Verdict {
   const problems: string[] = []
   const marks: CheckedMark[] = []
   const placed = (record.timeline ?? []).map((mark) => ({ mark, bounds: boundsOf(mark, problems) }))
   for (const { mark, bounds } of placed) {
-    const candidates = truth.marks.filter((it) => sameThing(it, mark))
+    const same = truth.marks.filter((it) => sameThing(it, mark))
+    const candidates = mark.clock === 'Node' ? same.map((it) => ({ ...it, ...onNode(it) })) : same
     const best = candidates.find((it) => overlaps(it, bounds)) ?? candidates[0]
     if (best === undefined) problems.push(`${label(mark)} is in the record but did not happen`)
     else {

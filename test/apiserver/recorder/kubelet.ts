@@ -34,21 +34,51 @@ export interface PodObject {
 
 const floored = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
+/** The wall clock of a node, which need not be right. The test itself goes by the true time. */
+export class NodeClock {
+  /** What it was ahead by, in milliseconds, and from which true time on. */
+  readonly #settings: { readonly from: number; readonly ms: number }[]
+
+  constructor(aheadMs = 0) {
+    this.#settings = [{ from: Number.NEGATIVE_INFINITY, ms: aheadMs }]
+  }
+
+  now(): number {
+    return Date.now() + (this.#settings.at(-1)?.ms ?? 0)
+  }
+
+  /** Somebody sets it. */
+  set(aheadMs: number): void {
+    this.#settings.push({ from: Date.now(), ms: aheadMs })
+  }
+
+  /** By what it was ahead at any time of the span (true time, in milliseconds), from the least to the most. */
+  aheadIn(earliest: number, latest: number): readonly [number, number] {
+    const within = this.#settings.filter(
+      ({ from }, index) => from <= latest && (this.#settings[index + 1]?.from ?? latest) >= earliest,
+    )
+    const all = within.map(({ ms }) => ms)
+    return [Math.min(...all), Math.max(...all)]
+  }
+}
+
 export class Kubelet {
   readonly node: string
+  readonly clock: NodeClock
   readonly #http: KubeHttp
   readonly #timer: NodeJS.Timeout
 
-  private constructor(http: KubeHttp, node: string) {
+  private constructor(http: KubeHttp, node: string, clock: NodeClock) {
     this.#http = http
     this.node = node
+    this.clock = clock
     this.#timer = setInterval(() => void this.#renew().catch(() => {}), RENEW_MS)
     this.#timer.unref()
   }
 
   /** Registers the node, taken out for everything that does not name it, and keeps it Ready. */
-  static async start(http: KubeHttp, node: string): Promise<Kubelet> {
-    const kubelet = new Kubelet(http, node)
+  static async start(http: KubeHttp, node: string, clock = new NodeClock()): Promise<Kubelet> {
+    const kubelet = new Kubelet(http, node, clock)
     const taints = [{ key: 'gracewatch.dev/test', value: 'true', effect: 'NoSchedule' }]
     await http.request({
       method: 'POST',
@@ -56,12 +86,13 @@ export class Kubelet {
       body: { apiVersion: 'v1', kind: 'Node', metadata: { name: node }, spec: { taints } },
     })
     const lease = { metadata: { name: node, namespace: 'kube-node-lease' } }
+    const renewTime = kubelet.#renewTime
     await http.request({
       method: 'POST',
       path: '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases',
       body: {
         ...lease,
-        spec: { holderIdentity: node, leaseDurationSeconds: 40, renewTime: new Date().toISOString().replace('Z', '000Z') },
+        spec: { holderIdentity: node, leaseDurationSeconds: 40, renewTime },
       },
     })
     await kubelet.ready('True')
@@ -70,7 +101,7 @@ export class Kubelet {
 
   /** Status of the node's condition Ready. */
   async ready(status: 'True' | 'False' | 'Unknown'): Promise<void> {
-    const now = floored(Date.now())
+    const now = floored(this.clock.now())
     const ready = { type: 'Ready', status, reason: 'Test', lastHeartbeatTime: now, lastTransitionTime: now }
     const capacity = { cpu: '64', memory: '64Gi', pods: '2000' }
     await this.#http.request({
@@ -129,7 +160,7 @@ export class Kubelet {
 
   /** For a pod that a controller made. */
   adopt(object: PodObject): FakePod {
-    return new FakePod(this.#http, this.node, object)
+    return new FakePod(this.#http, this, object)
   }
 
   /** What a pod needs in its spec to be one of this kubelet's. */
@@ -143,6 +174,10 @@ export class Kubelet {
     return { metadata: { labels }, spec: { ...this.podSpec(), containers, tolerations: [{ operator: 'Exists' }], ...spec } }
   }
 
+  get #renewTime(): string {
+    return new Date(this.clock.now()).toISOString().replace('Z', '000Z')
+  }
+
   get #leasePath(): string {
     return `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${this.node}`
   }
@@ -152,7 +187,7 @@ export class Kubelet {
       method: 'PATCH',
       path: this.#leasePath,
       contentType: 'application/merge-patch+json',
-      body: { spec: { renewTime: new Date().toISOString().replace('Z', '000Z') } },
+      body: { spec: { renewTime: this.#renewTime } },
     })
   }
 }
@@ -170,12 +205,14 @@ export class FakePod {
   readonly uid: string
   readonly #http: KubeHttp
   readonly #node: string
+  readonly #clock: NodeClock
   readonly #containers: readonly string[]
   #startedAt = ''
 
-  constructor(http: KubeHttp, node: string, { metadata, spec }: PodObject) {
+  constructor(http: KubeHttp, { node, clock }: Pick<Kubelet, 'node' | 'clock'>, { metadata, spec }: PodObject) {
     this.#http = http
     this.#node = node
+    this.#clock = clock
     this.namespace = metadata.namespace
     this.name = metadata.name
     this.uid = metadata.uid
@@ -184,7 +221,7 @@ export class FakePod {
 
   /** All its containers run. */
   async run(): Promise<void> {
-    this.#startedAt = floored(Date.now())
+    this.#startedAt = floored(this.#clock.now())
     const ready = { type: 'Ready', status: 'True', lastTransitionTime: this.#startedAt }
     await this.#status({
       phase: 'Running',
@@ -207,7 +244,7 @@ export class FakePod {
 
   /** The kubelet's Event, named and timed as the kubelet does. */
   async killing(container = this.#containers[0] ?? ''): Promise<void> {
-    const now = Date.now()
+    const now = this.#clock.now()
     const nanoseconds = BigInt(now) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000))
     const time = floored(now)
     await this.#http.request({
@@ -240,7 +277,7 @@ export class FakePod {
 
   /** All its containers have ended. */
   async exit({ code, reason = code === 0 ? 'Completed' : 'Error', phase }: Exit): Promise<void> {
-    const finishedAt = floored(Date.now())
+    const finishedAt = floored(this.#clock.now())
     await this.#status({
       ...(phase === undefined ? {} : { phase }),
       conditions: [
