@@ -113,9 +113,7 @@ const words = process.argv.slice(2, separator === -1 ? undefined : separator)
 const filters = separator === -1 ? [] : process.argv.slice(separator + 1)
 const unknown = words.filter((word) => !(SUITES as readonly string[]).includes(word))
 if (unknown.length > 0) {
-  console.error(
-    `unknown suite ${unknown.join(', ')}: choose from ${SUITES.join(', ')} (none: all of them), then -- FILTER…`,
-  )
+  console.error(`unknown suite ${unknown.join(', ')}: choose from ${SUITES.join(', ')} (none: all of them), then -- FILTER…`)
   process.exit(2)
 }
 const chosen = SUITES.filter((suite) => words.length === 0 || words.includes(suite))

@@ -98,7 +98,7 @@ function contentProblems(entry: Entry, record: StoredPodTermination): string[] {
   if (!parsed.success) problems.push(`the record is none by its schema: ${parsed.error.message}`)
   const { pod, outcome, cause, timeline = [] } = record
   const skew = record.findings?.find(({ type }) => type === 'ClockSkew')?.message
-  if (skew !== undefined && !entry.clockWas(skew.includes('ahead of') ? 'Ahead' : 'Behind')) problems.push(`it says: ${skew}`)
+  if (skew !== undefined && !entry.clockIs(skew.includes('ahead of') ? 'Ahead' : 'Behind')) problems.push(`it says: ${skew}`)
   if (pod.namespace !== entry.namespace || pod.name !== entry.name) problems.push(`the record names ${pod.namespace}/${pod.name}`)
   const { expected } = entry
   const incomplete = isIncomplete(record)

@@ -37,7 +37,6 @@ export class Entry {
   /** Its record was right. Then its namespace went, with the record. */
   settled = false
   readonly #clock: NodeClock
-  readonly #madeAt = Date.now()
 
   constructor(
     story: string,
@@ -71,16 +70,15 @@ export class Entry {
     return this.marks.find((it) => it.mark === mark)
   }
 
-  /** What its node's clock can have shown in the span. */
+  /** What its node's clock has shown in the span. */
   onNode({ earliest, latest }: Interval): Interval {
-    const [least, most] = this.#clock.aheadIn(earliest / 1000, latest / 1000)
-    return { earliest: earliest + least * 1000, latest: latest + most * 1000 }
+    const ahead = this.#clock.ahead * 1000
+    return { earliest: earliest + ahead, latest: latest + ahead }
   }
 
-  /** What its node's clock has shown since the pod was made, at some time, by more than a record need not tell. */
-  clockWas(way: 'Ahead' | 'Behind'): boolean {
-    const [least, most] = this.#clock.aheadIn(this.#madeAt, Date.now())
-    return way === 'Ahead' ? most > 1000 : least < -1000
+  /** By more than a record need not tell. */
+  clockIs(way: 'Ahead' | 'Behind'): boolean {
+    return way === 'Ahead' ? this.#clock.ahead > 1000 : this.#clock.ahead < -1000
   }
 
   toString(): string {

@@ -1,6 +1,5 @@
 /** One round: pods whose ends lie before, across, inside and after a fault, and what the records say of them when all is over. */
 import type { FindingType } from '../../src/api/pod-termination.ts'
-import type { NodeClock } from '../apiserver/recorder/kubelet.ts'
 import { delay, eventually } from '../apiserver/waiting.ts'
 import { type Audit, audit, lacking, listRecords, problemsOf } from './audit.ts'
 import { bystander, KINDS, type Kind, type Place, type Story, tell } from './stories.ts'
@@ -15,8 +14,6 @@ export interface Scene {
   /** Where the round's pods are. */
   readonly namespace: string
   readonly random: () => number
-  /** Of the node that the round's pods are on. */
-  readonly clock: NodeClock
 }
 
 export interface Fault {
@@ -105,7 +102,7 @@ export async function round(world: World, fault: Fault, { label, kinds = KINDS, 
 
   await begin('into', 'through')
   await whole('before')
-  const mend = await fault.inject({ world, namespace, random, clock: kubelet.clock })
+  const mend = await fault.inject({ world, namespace, random })
   try {
     if (fault.silent !== true) {
       cast.born = await make('born', { ...place, unseen: true })

@@ -36,29 +36,15 @@ const floored = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 /** The wall clock of a node, which need not be right. The test itself goes by the true time. */
 export class NodeClock {
-  /** What it was ahead by, in milliseconds, and from which true time on. */
-  readonly #settings: { readonly from: number; readonly ms: number }[]
+  /** Milliseconds; below 0 it is behind. */
+  readonly ahead: number
 
-  constructor(aheadMs = 0) {
-    this.#settings = [{ from: Number.NEGATIVE_INFINITY, ms: aheadMs }]
+  constructor(ahead = 0) {
+    this.ahead = ahead
   }
 
   now(): number {
-    return Date.now() + (this.#settings.at(-1)?.ms ?? 0)
-  }
-
-  /** Somebody sets it. */
-  set(aheadMs: number): void {
-    this.#settings.push({ from: Date.now(), ms: aheadMs })
-  }
-
-  /** By what it was ahead at any time of the span (true time, in milliseconds), from the least to the most. */
-  aheadIn(earliest: number, latest: number): readonly [number, number] {
-    const within = this.#settings.filter(
-      ({ from }, index) => from <= latest && (this.#settings[index + 1]?.from ?? latest) >= earliest,
-    )
-    const all = within.map(({ ms }) => ms)
-    return [Math.min(...all), Math.max(...all)]
+    return Date.now() + this.ahead
   }
 }
 
