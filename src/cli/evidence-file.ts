@@ -63,12 +63,12 @@ function recordFrom(line: string, where: string): PodTermination {
     const [issue] = parsed.error.issues
     throw new CommandError(`${where} is no evidence that this version reads: ${issue?.path.join('.')}: ${issue?.message}`)
   }
-  const { facts, now } = parsed.data
+  // Of the facts the schema has checked no more than their types by name: what else they lack makes the core throw, or a record that the
+  // schema of records refuses.
+  const { facts, now } = value as { readonly facts: readonly Fact[]; readonly now: Micros }
   let record: PodTermination | undefined
   try {
-    // As unknown, for the schema has checked no more than their types by name: what else they lack makes the core throw, or a record that
-    // the schema of records refuses.
-    record = assemble(facts as unknown as readonly Fact[], now)
+    record = assemble(facts, now)
   } catch (error) {
     throw new CommandError(`${where} has facts that cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }

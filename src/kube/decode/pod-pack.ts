@@ -1,16 +1,13 @@
 /**
- * Pods as they lie in the store: what many have in common by reference, the rest as one short text. A pod takes a quarter of the memory
- * that its snapshot does; the text is made and read by the engine's own JSON, which is cheap beside decoding what came.
+ * Pods as they lie in the store: what many have in common by reference, the rest as one short text. A pod takes a third of the memory that
+ * its snapshot does; the text is made and read by the engine's own JSON, which is cheap beside decoding what came.
  */
-import type {
-  ContainerSpec,
-  ContainerStatus,
-  OwnerReference,
-  PodCondition,
-  PodSnapshot,
-  TerminatedState,
-} from '../../core/evidence.ts'
+import type { ContainerStatus, PodCondition, PodSnapshot, TerminatedState } from '../../core/evidence.ts'
 import type { Packed } from '../reflector-types.ts'
+
+/** One list and one object serve all pods of a workload. */
+type Containers = PodSnapshot['containers']
+type Owner = PodSnapshot['owner']
 
 /** In the place of a field that the snapshot does not have; no field that is there is empty. */
 const ABSENT = ''
@@ -20,7 +17,7 @@ type Word = number | string
 /** Seconds after the pod's creation (the creation itself: after 1970), or the text where it is no whole second in UTC. */
 type Time = number | string
 /** Lists end with the last field that is there. */
-type Row = readonly [
+type Row = [
   created: Optional<Time>,
   restartPolicy: Word,
   graceSeconds: number,
@@ -39,10 +36,10 @@ type Row = readonly [
   reason?: Optional<Word>,
   message?: string,
 ]
-type Condition = readonly [type: Word, status: Word, time?: Optional<Time>, reason?: Optional<Word>, message?: string]
+type Condition = [type: Word, status: Word, time?: Optional<Time>, reason?: Optional<Word>, message?: string]
 /** One that runs since a time that is known is told by that alone. */
 type Running = Time | readonly []
-type Status = readonly [
+type Status = [
   /** An index into the pod's containers, or the name itself. */
   name: number | string,
   restartCount: number,
@@ -53,7 +50,7 @@ type Status = readonly [
   waiting?: Optional<readonly [reason?: Word]>,
   stopSignal?: Word,
 ]
-type Terminated = readonly [
+type Terminated = [
   exitCode: number,
   reason?: Optional<Word>,
   startedAt?: Optional<Time>,
@@ -94,8 +91,8 @@ class PackedPod implements Packed<PodSnapshot> {
   readonly namespace: string
   readonly name: string
   readonly #nodeName: string | undefined
-  readonly #owner: OwnerReference | undefined
-  readonly #containers: readonly ContainerSpec[]
+  readonly #owner: Owner
+  readonly #containers: Containers
   /** JSON of a Row. */
   readonly #text: string
 
@@ -185,7 +182,7 @@ function conditionOf(row: Condition, base: number): PodCondition {
   return condition
 }
 
-function rowOfStatus(status: ContainerStatus, containers: readonly ContainerSpec[], base: number): Status {
+function rowOfStatus(status: ContainerStatus, containers: Containers, base: number): Status {
   const { name, restartCount, containerID, running, terminated, lastTerminated, waiting, stopSignal } = status
   const index = containers.findIndex((container) => container.name === name)
   return trimmed<Status>([
@@ -200,7 +197,7 @@ function rowOfStatus(status: ContainerStatus, containers: readonly ContainerSpec
   ])
 }
 
-function statusOf(row: Status, containers: readonly ContainerSpec[], base: number): ContainerStatus {
+function statusOf(row: Status, containers: Containers, base: number): ContainerStatus {
   const [name, restartCount] = row
   const status: Writable<ContainerStatus> = {
     name: typeof name === 'number' ? (containers[name]?.name ?? '') : name,
@@ -300,9 +297,8 @@ function idOf(packed: string): string {
   return packed.startsWith(MARK) ? CONTAINERD + Buffer.from(packed.slice(MARK.length), 'base64url').toString('hex') : packed
 }
 
-function trimmed<R extends readonly unknown[]>(row: R): R {
-  let { length } = row
-  while (row[length - 1] === ABSENT) length--
-  // What is left out is optional at the end of every kind of row, and read as absent.
-  return row.slice(0, length) as unknown as R
+/** What is left out is optional at the end of every kind of row, and read as absent. */
+function trimmed<R extends unknown[]>(row: R): R {
+  while (row.at(-1) === ABSENT) row.pop()
+  return row
 }
